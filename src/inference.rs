@@ -1,0 +1,106 @@
+//! The provider most stages want: a dataset and a model.
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::stage::EnvironmentProvider;
+
+/// A list of items that knows its length, and perhaps what its items cost.
+///
+/// ```
+/// struct Utterances(Vec<std::path::PathBuf>);
+///
+/// impl espnet3_par::Dataset for Utterances {
+///     fn len(&self) -> u64 {
+///         self.0.len() as u64
+///     }
+/// }
+/// ```
+#[allow(clippy::len_without_is_empty, reason = "nobody asks a dataset whether it is empty")]
+pub trait Dataset: Send + Sync {
+    /// The number of items.
+    fn len(&self) -> u64;
+
+    /// As [`EnvironmentProvider::costs`].
+    fn costs(&self) -> Option<Vec<f64>> {
+        None
+    }
+}
+
+/// Builds a dataset and a model; every such provider is an [`EnvironmentProvider`] whose env is an
+/// [`InferenceEnv`]. The dataset is built by the driver too, to count it; the model only by workers.
+///
+/// ```
+/// use espnet3_par::{Dataset, InferenceProvider, Result};
+///
+/// struct Words(Vec<String>);
+/// impl Dataset for Words {
+///     fn len(&self) -> u64 { self.0.len() as u64 }
+/// }
+///
+/// #[derive(serde::Deserialize)]
+/// struct Spelling { words: Vec<String>, lexicon: std::collections::HashSet<String> }
+///
+/// impl InferenceProvider for Spelling {
+///     type Dataset = Words;
+///     type Model = std::collections::HashSet<String>;
+///     fn build_dataset(&self) -> Result<Words> { Ok(Words(self.words.clone())) }
+///     fn build_model(&self) -> Result<Self::Model> { Ok(self.lexicon.clone()) }
+/// }
+/// ```
+pub trait InferenceProvider: DeserializeOwned + Send + Sync + 'static {
+    /// What the items are.
+    type Dataset: Dataset;
+    /// What computes them.
+    type Model: Send + Sync;
+
+    /// Builds the dataset; cheap, without reading the audio itself.
+    ///
+    /// # Errors
+    /// Whatever keeps the dataset from being listed.
+    fn build_dataset(&self) -> Result<Self::Dataset>;
+
+    /// Builds the model.
+    ///
+    /// # Errors
+    /// Whatever keeps the model from being loaded.
+    fn build_model(&self) -> Result<Self::Model>;
+
+    /// As [`EnvironmentProvider::inputs`].
+    ///
+    /// # Errors
+    /// Whatever keeps the inputs from being read.
+    fn inputs(&self) -> Result<Value> {
+        Ok(Value::Null)
+    }
+}
+
+/// The env of an [`InferenceProvider`].
+#[derive(Debug)]
+pub struct InferenceEnv<D, M> {
+    /// The items.
+    pub dataset: D,
+    /// What computes them.
+    pub model: M,
+}
+
+impl<P: InferenceProvider> EnvironmentProvider for P {
+    type Env = InferenceEnv<P::Dataset, P::Model>;
+
+    fn num_items(&self) -> Result<u64> {
+        Ok(self.build_dataset()?.len())
+    }
+
+    fn costs(&self) -> Result<Option<Vec<f64>>> {
+        Ok(self.build_dataset()?.costs())
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        InferenceProvider::inputs(self)
+    }
+
+    fn build_env_local(&self) -> Result<Self::Env> {
+        Ok(InferenceEnv { dataset: self.build_dataset()?, model: self.build_model()? })
+    }
+}

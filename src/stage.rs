@@ -1,0 +1,285 @@
+//! What a user writes: a provider that builds the env, and a runner that computes one item.
+//!
+//! The two under a name are a [`Stage`]. A stage never hears of shards, jobs or clusters.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::record::Record;
+
+/// Builds the env (dataset, model, tokenizer) once per worker process.
+///
+/// The provider *is* the stage's section of the config: it is deserialised from it, so its fields
+/// are the stage's parameters. Put `#[serde(deny_unknown_fields)]` on it and a mistyped key is
+/// reported with file, line and the nearest valid key.
+///
+/// ```
+/// use espnet3_par::{EnvironmentProvider, Result};
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Lines { text: std::path::PathBuf }
+///
+/// impl EnvironmentProvider for Lines {
+///     type Env = Vec<String>;
+///     fn num_items(&self) -> Result<u64> {
+///         Ok(self.build_env_local()?.len() as u64)
+///     }
+///     fn build_env_local(&self) -> Result<Vec<String>> {
+///         Ok(std::fs::read_to_string(&self.text)?.lines().map(str::to_owned).collect())
+///     }
+/// }
+/// ```
+pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
+    /// What `forward` works with; one value, shared by all threads of a worker.
+    type Env: Send + Sync;
+
+    /// How many items there are: indices `0..n`. Called by the driver, so it should be cheap and
+    /// build no model.
+    ///
+    /// # Errors
+    /// Whatever keeps the count from being known, such as a missing manifest.
+    fn num_items(&self) -> Result<u64>;
+
+    /// The expected cost of each item in any unit (seconds of audio, say), `num_items` values, so
+    /// that shards are cut by work and not by count. `None`: all items cost the same.
+    ///
+    /// # Errors
+    /// As [`num_items`](Self::num_items).
+    fn costs(&self) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
+    /// What else the results depend on besides the parameters, such as checksums of the manifest
+    /// and the model. It joins the run's fingerprint: a run is never resumed over other inputs.
+    ///
+    /// # Errors
+    /// As [`num_items`](Self::num_items).
+    fn inputs(&self) -> Result<Value> {
+        Ok(Value::Null)
+    }
+
+    /// Builds the env in this process.
+    ///
+    /// # Errors
+    /// Whatever keeps the env from being built; the worker gives its shard back and stops.
+    fn build_env_local(&self) -> Result<Self::Env>;
+
+    /// Builds the env in a worker process; the same as
+    /// [`build_env_local`](Self::build_env_local) unless overridden.
+    ///
+    /// # Errors
+    /// As [`build_env_local`](Self::build_env_local).
+    fn build_env_worker(&self) -> Result<Self::Env> {
+        self.build_env_local()
+    }
+}
+
+/// The env type of a runner's provider.
+pub type Env<R> = <<R as Runner>::Provider as EnvironmentProvider>::Env;
+
+/// Computes one item, or one batch, from an index and the env. It holds no state, so its functions
+/// take no `self`.
+///
+/// ```
+/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// use espnet3_par::{Record, Runner};
+/// use serde_json::json;
+///
+/// struct Square;
+///
+/// impl Runner for Square {
+///     type Provider = Numbers;
+///     fn forward(idx: u64, _n: &u64) -> Result<Record> {
+///         Record::new(json!({"square": idx * idx}))
+///     }
+/// }
+/// ```
+pub trait Runner: 'static {
+    /// The provider whose env this runner works with.
+    type Provider: EnvironmentProvider;
+
+    /// Computes item `idx`.
+    ///
+    /// # Errors
+    /// An error fails this item alone: it goes to `errors.jsonl` and the run goes on, unless the
+    /// config says `on_item_error: stop`.
+    fn forward(idx: u64, env: &Env<Self>) -> Result<Record>
+    where
+        Self: Sized;
+
+    /// Computes several items at once (`batch_size` in the config), one record per index in the
+    /// order of `indices`. If a batch fails, its items are tried one by one with
+    /// [`forward`](Self::forward), so that only the bad one is lost.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    fn batch_forward(indices: &[u64], env: &Env<Self>) -> Result<Vec<Record>>
+    where
+        Self: Sized,
+    {
+        indices.iter().map(|&idx| Self::forward(idx, env)).collect()
+    }
+
+    /// What a person calls item `idx` (an utterance id and its path, say); used when it fails.
+    fn item_name(idx: u64, env: &Env<Self>) -> Option<String>
+    where
+        Self: Sized,
+    {
+        let _ = (idx, env);
+        None
+    }
+
+    /// Called once by `collect`, with all records in index order and the run directory, to write
+    /// what belongs to the whole: statistics, a `feats.scp`. Paths in the records start at that
+    /// directory. Write files atomically; collect may run again.
+    ///
+    /// # Errors
+    /// Fails the collect; the records stay as they are.
+    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+        let _ = (records, output_dir);
+        Ok(())
+    }
+}
+
+/// A provider and a runner under a name; what `stage: NAME` in a config chooses.
+///
+/// ```no_run
+/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// # struct Square;
+/// # impl Runner for Square {
+/// #     type Provider = Numbers;
+/// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
+/// # }
+/// static STAGES: &[Stage] = &[Stage::new::<Square>("square", "squares of the first n numbers")];
+///
+/// fn main() -> std::process::ExitCode {
+///     espnet3_par::main(STAGES)
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Stage {
+    /// The word after `stage:`, and the name of its section in the config.
+    pub name: &'static str,
+    /// One line for `espnet3-par stages`.
+    pub about: &'static str,
+    load: fn(&Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError>,
+}
+
+impl Stage {
+    /// The stage of runner `R` and its provider.
+    #[must_use]
+    pub const fn new<R: Runner>(name: &'static str, about: &'static str) -> Self {
+        Self { name, about, load: load::<R> }
+    }
+
+    /// Makes the provider from the stage's section of the config.
+    pub(crate) fn load(
+        &self,
+        params: &Value,
+    ) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
+        (self.load)(params)
+    }
+}
+
+/// A parameter the provider would not take.
+#[derive(Debug)]
+pub(crate) struct ParamError {
+    /// Dotted path inside the stage's section; empty for the section itself.
+    pub path: String,
+    /// serde's words.
+    pub message: String,
+}
+
+/// A stage whose provider has its parameters, behind one type for all stages.
+pub(crate) trait LoadedStage: Send + Sync {
+    fn num_items(&self) -> Result<u64>;
+    fn costs(&self) -> Result<Option<Vec<f64>>>;
+    fn inputs(&self) -> Result<Value>;
+    fn build_env(&self) -> Result<Box<dyn LoadedEnv>>;
+    fn merge(
+        &self,
+        records: &mut dyn Iterator<Item = Result<Record>>,
+        output_dir: &Path,
+    ) -> Result<()>;
+}
+
+/// An env and the runner that works with it, behind one type for all stages.
+pub(crate) trait LoadedEnv: Send + Sync {
+    fn forward(&self, idx: u64) -> Result<Record>;
+    fn batch_forward(&self, indices: &[u64]) -> Result<Vec<Record>>;
+    fn item_name(&self, idx: u64) -> Option<String>;
+}
+
+struct Loaded<R: Runner>(R::Provider);
+
+struct Built<R: Runner>(Env<R>);
+
+fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
+    serde_path_to_error::deserialize::<_, R::Provider>(params)
+        .map(|provider| Box::new(Loaded::<R>(provider)) as Box<dyn LoadedStage>)
+        .map_err(|error| {
+            let path = error.path().to_string();
+            ParamError {
+                path: if path == "." { String::new() } else { path },
+                message: error.into_inner().to_string(),
+            }
+        })
+}
+
+impl<R: Runner> LoadedStage for Loaded<R> {
+    fn num_items(&self) -> Result<u64> {
+        self.0.num_items()
+    }
+
+    fn costs(&self) -> Result<Option<Vec<f64>>> {
+        self.0.costs()
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        self.0.inputs()
+    }
+
+    fn build_env(&self) -> Result<Box<dyn LoadedEnv>> {
+        Ok(Box::new(Built::<R>(self.0.build_env_worker()?)))
+    }
+
+    fn merge(
+        &self,
+        records: &mut dyn Iterator<Item = Result<Record>>,
+        output_dir: &Path,
+    ) -> Result<()> {
+        R::merge(records, output_dir)
+    }
+}
+
+impl<R: Runner> LoadedEnv for Built<R> {
+    fn forward(&self, idx: u64) -> Result<Record> {
+        R::forward(idx, &self.0)
+    }
+
+    fn batch_forward(&self, indices: &[u64]) -> Result<Vec<Record>> {
+        R::batch_forward(indices, &self.0)
+    }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        R::item_name(idx, &self.0)
+    }
+}
