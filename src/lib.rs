@@ -1,8 +1,12 @@
 //! placeholder
+mod config;
+mod indices;
 mod inference;
 mod record;
 mod stage;
 pub use anyhow::Result;
+pub use config::*;
+pub use indices::{Indices, IndicesError};
 pub use inference::{Dataset, InferenceEnv, InferenceProvider};
 pub use record::Record;
 pub use stage::{Env, EnvironmentProvider, Runner, Stage};
