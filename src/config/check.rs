@@ -89,7 +89,33 @@ impl Checker<'_> {
     fn mismatch<T>(&mut self, path: &[String], expected: &str) -> Option<T> {
         let found = tree::find(self.root, path).map_or_else(String::new, describe);
         let message = format!("`{}` must be {expected}, but is {found}", dotted(path));
-        self.error(path, Part::Value, message, None);
+        let hint = self.referred(path);
+        self.error(path, Part::Value, message, hint);
+        None
+    }
+
+    /// Where the value that `path` only refers to really stands.
+    fn referred(&self, path: &[String]) -> Option<String> {
+        let key = self.alias(path)?;
+        let (mut target, mut steps) = (self.aliases.get(&key)?, 0);
+        while let Some(next) = self.aliases.get(target).filter(|_| steps < 100) {
+            (target, steps) = (next, steps + 1);
+        }
+        let (location, _) = self.location(target, Part::Value)?;
+        Some(format!("the value is that of `{}`, {location}", dotted(target)))
+    }
+
+    /// The node that stands for `path`: itself, or its place in a mapping that is referred to.
+    fn alias(&self, path: &[String]) -> Option<Path> {
+        let mut path = path.to_vec();
+        for _ in 0..100 {
+            if self.aliases.contains_key(&path) {
+                return Some(path);
+            }
+            let (n, target) =
+                (0..path.len()).rev().find_map(|n| Some((n, self.aliases.get(&path[..n])?)))?;
+            path = [target, &path[n..]].concat();
+        }
         None
     }
 

@@ -16,6 +16,7 @@ mod resolvers;
 mod run;
 mod scalar;
 mod source;
+mod syntax;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use super::check::Checker;
 use super::keys;
 use super::layers::Part;
 use super::tree::{self, Path, dotted};
+use super::{run, scalar};
 use crate::stage::{LoadedStage, ParamError, Stage};
 
 /// More complaints than this about one section help nobody.
@@ -19,7 +20,10 @@ pub(super) fn load(
 ) -> (Value, Option<Box<dyn LoadedStage>>) {
     let top: Path = vec![stage.name.to_owned()];
     let params = match checker.given(&top) {
-        Some(_) => checker.mapping(&top).unwrap_or_default(),
+        Some(_) => match checker.mapping(&top) {
+            Some(params) => params,
+            None => return (Value::Null, None),
+        },
         None => Map::new(),
     };
     let params = Value::Object(params);
@@ -95,7 +99,8 @@ impl Complaint {
             Self::Missing { path } => {
                 // What was taken out for another reason has had its message.
                 if !gone.contains(&path) {
-                    let hint = near_in(trial, &path).unwrap_or_else(|| {
+                    let section = || run::near_key(stage.name, checker);
+                    let hint = near_in(trial, &path).or_else(section).unwrap_or_else(|| {
                         format!("add it, or `--set {}=…`", dotted(&full(&path)))
                     });
                     let message = format!("`{}` is missing", dotted(&full(&path)));
@@ -105,8 +110,9 @@ impl Complaint {
                 stand_in(stage, trial, &path)
             }
             Self::Wrong { path, message } => {
+                let hint = untyped(tree::find(trial, &path), &message);
                 let message = format!("`{}` {}", dotted(&full(&path)), plain_words(&message));
-                checker.error(&full(&path), Part::Value, message, None);
+                checker.error(&full(&path), Part::Value, message, hint);
                 gone.push(path.clone());
                 !path.is_empty() && remove(trial, &path)
             }
@@ -143,6 +149,15 @@ fn near_in(trial: &Value, path: &[String]) -> Option<String> {
     let beside = tree::find(trial, parent)?.as_object()?;
     let near = keys::nearest(field, beside.keys().map(String::as_str))?;
     Some(format!("is `{near}` meant to be `{field}`?"))
+}
+
+/// A hint if a text was refused that would be a number or a boolean without its quotes.
+fn untyped(value: Option<&Value>, message: &str) -> Option<String> {
+    let text = value?.as_str().filter(|_| message.starts_with("invalid type"))?;
+    let (typed, _) = scalar::plain(text);
+    (typed.is_number() || typed.is_boolean()).then(|| {
+        "remove the quotes; if it is from the environment: `${oc.decode:${oc.env:NAME}}`".to_owned()
+    })
 }
 
 /// serde's words without its Rust types.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::layers::Layers;
+use super::yaml;
 
 /// What the functions may ask of the world; given, so that a config reads the same in a test.
 pub(super) struct World<'a> {
@@ -15,7 +16,7 @@ pub(super) struct World<'a> {
     pub layers: &'a Layers,
 }
 
-const KNOWN: &[&str] = &["oc.env", "now", "self_name", "config_path", "load_line"];
+const KNOWN: &[&str] = &["oc.env", "oc.decode", "now", "self_name", "config_path", "load_line"];
 
 type Answer = Result<Value, (String, Option<String>)>;
 
@@ -24,6 +25,12 @@ pub(super) fn call(name: &str, args: &[Value], path: &[String], world: &World<'_
     let first = args.first().and_then(Value::as_str).unwrap_or_default();
     match name {
         "oc.env" => oc_env(first, args.get(1), world.env),
+        "oc.decode" => match args.first() {
+            Some(Value::String(text)) => yaml::parse(text)
+                .map(|node| node.to_json())
+                .map_err(|_| (format!("`${{oc.decode:…}}`: `{text}` is not a value"), None)),
+            other => Ok(other.cloned().unwrap_or(Value::Null)),
+        },
         "now" => jiff::fmt::strtime::format(first, world.now)
             .map(Value::from)
             .map_err(|error| (format!("`${{now:{first}}}`: {error}"), None)),

@@ -179,8 +179,8 @@ fn on_item_error(checker: &mut Checker<'_>) -> OnItemError {
 }
 
 /// A hint if a key that is missing seems to be there under a slip of the pen.
-fn near_key(missing: &str, checker: &Checker<'_>) -> Option<String> {
-    let map = checker.root.as_object()?;
+pub(super) fn near_key(missing: &str, checker: &Checker<'_>) -> Option<String> {
+    let map = checker.root.as_object().filter(|map| !map.contains_key(missing))?;
     let strangers = map.keys().map(String::as_str).filter(|key| !keys::TOP.contains(key));
     let near = keys::nearest(missing, strangers)?;
     Some(format!("is `{near}` meant to be `{missing}`?"))

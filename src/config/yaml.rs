@@ -6,12 +6,10 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use serde_yaml::granit_parser::{
-    Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
-};
+use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::scalar;
 use super::tree::{Entry, Kind, Node, Pos};
+use super::{scalar, syntax};
 
 /// What is wrong with a YAML text.
 #[derive(Debug)]
@@ -33,6 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<Fault>> {
     let mut options = Options::default();
     options.set_emit_comments(false);
     let mut reader = Reader {
+        text,
         events: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         nodes: 0,
@@ -50,6 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<Fault>> {
 }
 
 struct Reader<'t> {
+    text: &'t str,
     events: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -62,7 +62,7 @@ type Read<T> = Result<T, Fault>;
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Read<(Event<'t>, Span)> {
         match self.events.next() {
-            Some(event) => event.map_err(|error| syntax(&error)),
+            Some(event) => event.map_err(|error| syntax::explain(&error, self.text)),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }
@@ -214,12 +214,6 @@ fn pos(span: &Span) -> Pos {
     Pos { line: span.start.line().max(1), column: span.start.col() + 1, width: width.max(1) }
 }
 
-fn syntax(error: &ScanError) -> Fault {
-    let mark = error.marker();
-    let pos = Pos { line: mark.line().max(1), column: mark.col() + 1, width: 1 };
-    fault(pos, &format!("not valid YAML: {}", error.info()))
-}
-
 fn fault(pos: Pos, message: &str) -> Fault {
     Fault { pos, message: message.to_owned(), hint: None }
 }
@@ -268,14 +262,6 @@ mod tests {
             ("a: 1\n---\nb: 2\n", "2:1 a second YAML document starts here"),
             ("a: !thing 1\n", "1:11 the YAML tag `!thing` means nothing here"),
             ("{a: 1}: 2\n", "1:1 a key must be plain text"),
-            ("a: *b\n", "x"),
-            ("a:\n\tb: 1\n", "x"),
-            ("a: 'b\nc: d\n", "x"),
-            ("a: b: c\n", "x"),
-            ("a: [1, 2\nb: 3\n", "x"),
-            ("a: 1\n b: 2\n", "x"),
-            ("a: @b\n", "x"),
-            ("a: {{ b }}\n", "x"),
         ] {
             assert_eq!(read(text), want, "{text}");
         }
