@@ -1,0 +1,160 @@
+//! One layer of a config: a file, an environment variable or a `--set`.
+
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::{Diagnostic, Location, Snippet};
+use super::keys;
+use super::tree::{Entry, Kind, Node, Pos, parse_path};
+use super::yaml::{self, Fault};
+
+/// What comes after this in an environment variable's name is a dotted path, `__` for a dot.
+pub(super) const ENV_PREFIX: &str = "ESPNET3_PAR__";
+
+/// A tree and where it is from.
+pub(super) struct Layer {
+    from: From,
+    pub root: Node,
+}
+
+enum From {
+    File { path: PathBuf, text: String },
+    Env(String),
+    Set(String),
+}
+
+impl Layer {
+    /// Where `pos` of this layer is, and its line if it has lines.
+    pub(super) fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
+        self.from.locate(pos)
+    }
+
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.from {
+            From::File { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl From {
+    fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
+        match self {
+            Self::File { path, text } => {
+                let location =
+                    Location::File { path: path.clone(), at: Some((pos.line, pos.column)) };
+                let snippet = text.lines().nth(pos.line - 1).map(|line| Snippet {
+                    line: pos.line,
+                    text: line.to_owned(),
+                    start: pos.column - 1,
+                    width: pos.width,
+                });
+                (location, snippet)
+            }
+            Self::Env(name) => (Location::Env(name.clone()), None),
+            Self::Set(text) => (Location::Argument(format!("--set {text}")), None),
+        }
+    }
+
+    fn fault(&self, fault: Fault) -> Diagnostic {
+        let (location, snippet) = self.locate(fault.pos);
+        let diagnostic = Diagnostic::error(fault.message).at(location).maybe_hint(fault.hint);
+        Diagnostic { snippet, ..diagnostic }
+    }
+
+    fn parse(&self, text: &str) -> Result<Node, Vec<Diagnostic>> {
+        yaml::parse(text)
+            .map_err(|faults| faults.into_iter().map(|fault| self.fault(fault)).collect())
+    }
+}
+
+/// Reads a YAML file; an empty one is an empty mapping.
+pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
+    let at = Location::File { path: path.to_owned(), at: None };
+    let bytes = std::fs::read(path).map_err(|error| {
+        let diagnostic = Diagnostic::error(match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such config file".to_owned(),
+            std::io::ErrorKind::IsADirectory => "a directory, not a config file".to_owned(),
+            _ => format!("cannot read this config file: {error}"),
+        });
+        vec![diagnostic.at(at.clone()).maybe_hint(files_like(path))]
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count();
+        vec![
+            Diagnostic::error(format!("not UTF-8 text: the first wrong byte is in line {line}"))
+                .at(at)
+                .hint("is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"),
+        ]
+    })?;
+    let from = From::File { path: path.to_owned(), text };
+    let From::File { text, .. } = &from else { unreachable!("made in the line above") };
+    let root = from.parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    let root = match root.kind {
+        Kind::Map(_) => root,
+        Kind::Scalar { value, .. } if value.is_null() => Node::map(Vec::new()),
+        _ => {
+            return Err(vec![from.fault(Fault {
+                pos: root.pos,
+                message: "a config is a mapping, with `key: value` lines".to_owned(),
+                hint: None,
+            })]);
+        }
+    };
+    Ok(Layer { from, root })
+}
+
+/// Files beside the one that is not there whose names are like its, or the YAML files in the
+/// directory that was given for a file.
+fn files_like(path: &Path) -> Option<String> {
+    let directory = if path.is_dir() { path } else { path.parent()? };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let name = path.file_name()?.to_str()?;
+    let mut near: Vec<String> = std::fs::read_dir(directory)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|other| match path.is_dir() {
+            true => other.ends_with(".yaml") || other.ends_with(".yml"),
+            false => keys::is_near(name, other),
+        })
+        .map(|other| if path.is_dir() { path.join(other) } else { path.with_file_name(other) })
+        .map(|other| format!("`{}`", other.display()))
+        .collect();
+    near.sort();
+    near.truncate(3);
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
+}
+
+/// `NAME=value` of the process's environment as a layer; `None` for variables that are not ours.
+pub(super) fn env(name: &str, value: &str) -> Option<Result<Layer, Vec<Diagnostic>>> {
+    let dotted = name.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
+    Some(assignment(From::Env(name.to_owned()), &dotted, value))
+}
+
+/// `a.b=value` of a `--set` as a layer.
+pub(super) fn set(text: &str) -> Result<Layer, Vec<Diagnostic>> {
+    let from = From::Set(text.to_owned());
+    match text.split_once('=') {
+        Some((dotted, value)) => assignment(from, dotted.trim(), value),
+        None => {
+            let message = "this is not `key=value`";
+            Err(vec![
+                Diagnostic::error(message)
+                    .at(Location::Argument(format!("--set {text}")))
+                    .hint("for instance `--set parallel.n_workers=4`"),
+            ])
+        }
+    }
+}
+
+fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagnostic>> {
+    let pos = Pos { line: 1, column: 1, width: 1 };
+    let path = parse_path(dotted).ok_or_else(|| {
+        let message = format!("`{dotted}` is not a key; keys look like `parallel.n_workers`");
+        vec![Diagnostic::error(message).at(from.locate(pos).0)]
+    })?;
+    let value = from.parse(value)?;
+    let root =
+        path.into_iter().rev().fold(value, |node, key| Node::map(vec![Entry { key, pos, node }]));
+    Ok(Layer { from, root })
+}
