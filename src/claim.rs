@@ -23,7 +23,7 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Claims a shard that is nobody's. `None`: somebody else was faster.
-    pub(crate) fn claim(run: &RunDir, shard: usize, worker: &str) -> io::Result<Option<Self>> {
+    pub(crate) fn take(run: &RunDir, shard: usize, worker: &str) -> io::Result<Option<Self>> {
         Self::move_from(run, ShardName { shard, state: ShardState::Todo }, worker)
     }
 
@@ -104,9 +104,8 @@ mod tests {
             let rivals: Vec<_> = (0..8)
                 .map(|rival| {
                     let run = &run;
-                    scope.spawn(move || {
-                        Claim::claim(run, 0, &format!("w{rival}")).expect("no error")
-                    })
+                    scope
+                        .spawn(move || Claim::take(run, 0, &format!("w{rival}")).expect("no error"))
                 })
                 .collect();
             rivals.into_iter().filter_map(|rival| rival.join().expect("no panic")).collect()
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn a_zombie_can_neither_commit_nor_give_back() {
         let (_folder, run) = run_of_one_shard();
-        let zombie = Claim::claim(&run, 0, "zombie").expect("no error").expect("claims");
+        let zombie = Claim::take(&run, 0, "zombie").expect("no error").expect("claims");
         let listed = run.list_shards().expect("lists").remove(0);
         let heir = Claim::take_over(&run, listed, "heir").expect("no error").expect("takes over");
         assert_eq!((heir.attempt, heir.taken_from.as_deref()), (2, Some("zombie")));

@@ -31,7 +31,7 @@ impl Indices {
     /// All of `0..n`.
     #[must_use]
     pub fn all(n: u64) -> Self {
-        Self::new(vec![0..n])
+        Self::new(Vec::from([0..n]))
     }
 
     /// The indices at positions `start..end`, counted from the lowest one.

@@ -27,9 +27,13 @@ mod task;
 mod vigil;
 mod worker;
 
+pub mod stages;
+
 pub use anyhow::Result;
 pub use cli::{main, work_if_asked};
-pub use config::{Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet};
+pub use config::{
+    Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet,
+};
 pub use indices::{Indices, IndicesError};
 pub use inference::{Dataset, InferenceEnv, InferenceProvider};
 pub use record::Record;

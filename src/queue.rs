@@ -32,12 +32,12 @@ impl<'a> Queue<'a> {
     pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
         loop {
             while let Some(shard) = self.todo.pop_front() {
-                if let Some(claim) = Claim::claim(self.run, shard, self.worker)? {
+                if let Some(claim) = Claim::take(self.run, shard, self.worker)? {
                     self.misses = 0;
                     return Ok(Some(claim));
                 }
                 self.misses += 1;
-                if self.misses % MISSES == 0 {
+                if self.misses.is_multiple_of(MISSES) {
                     self.todo.clear();
                 }
             }
@@ -91,8 +91,8 @@ mod tests {
         }
         let [dead, living, me] =
             ["a", "b", "c"].map(|name| Worker::enter(&run, name, 1, 0).expect("enters"));
-        Claim::claim(&run, 0, &dead.worker).expect("no error").expect("claims");
-        Claim::claim(&run, 1, &living.worker).expect("no error").expect("claims");
+        Claim::take(&run, 0, &dead.worker).expect("no error").expect("claims");
+        Claim::take(&run, 1, &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
         let mut queue = Queue::new(&run, &me.worker, 4);
         let mut shards = Vec::new();

@@ -182,7 +182,7 @@ mod tests {
         worker.process.host = "another host".into();
         let path = run.worker(&worker.worker);
         fs::write(&path, serde_json::to_vec(&worker).expect("is JSON")).expect("writes");
-        let file = fs::File::open(&path).expect("opens");
+        let file = File::open(&path).expect("opens");
         file.set_modified(SystemTime::now() - age).expect("sets the time");
         worker
     }

@@ -15,13 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::indices::Indices;
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
 
-/// What a shard's folder holds, sorted by item.
+/// What a shard's folder holds.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// Items with a record or an error.
     pub items: Vec<u64>,
-    /// The last item of results.jsonl, which need not be the largest where failed items were
-    /// tried again.
+    /// Whether the records are in item order; not so where failed items were tried again.
     pub sorted: bool,
     /// How long each shared file is.
     pub files: BTreeMap<String, u64>,
@@ -47,16 +46,16 @@ pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
     if !folder.join(RESULTS).exists() && !folder.join(ERRORS).exists() {
         return Ok(kept);
     }
-    let extents = read_extents(folder)?;
+    let mut extents = read_extents(folder)?;
     let lost = lost_records(folder, &extents)?;
     keep_lines(&folder.join(RESULTS), |idx| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
             return false;
         }
-        kept.sorted &= kept.items.last().is_none_or(|last| *last < idx);
-        insert(&mut kept.items, idx)
+        let new = insert(&mut kept.items, idx);
+        kept.sorted &= !new || kept.items.last() == Some(&idx);
+        new
     })?;
-    let mut extents = extents;
     extents.retain(|extent| kept.items.binary_search(&extent.idx).is_ok());
     for extent in &extents {
         let end = kept.files.entry(extent.file.clone()).or_default();

@@ -83,12 +83,13 @@ impl Status {
     /// Looks at a run.
     pub(crate) fn of(run: &RunDir) -> Result<Self> {
         let spec = Spec::read(run)?;
-        let progress = Survey::new(run, &spec).look().with_context(|| format!("failed to read {}", run.root().display()))?;
-        let workers: Vec<_> = Worker::read_all(run)
-            .into_iter()
-            .map(|worker| (worker.life(run), worker))
-            .collect();
-        let lives: BTreeMap<&str, Life> = workers.iter().map(|(life, worker)| (worker.worker.as_str(), *life)).collect();
+        let progress = Survey::new(run, &spec)
+            .look()
+            .with_context(|| format!("failed to read {}", run.root().display()))?;
+        let workers: Vec<_> =
+            Worker::read_all(run).into_iter().map(|worker| (worker.life(run), worker)).collect();
+        let lives: BTreeMap<&str, Life> =
+            workers.iter().map(|(life, worker)| (worker.worker.as_str(), *life)).collect();
         let stop = Stop::read(run);
         let working = lives.values().any(|life| *life == Life::Alive);
         let state = match (progress.complete(), progress.failed) {
@@ -120,7 +121,10 @@ impl Status {
             shards: progress.shards,
             collected: run.results().is_file(),
             unfinished,
-            workers: workers.into_iter().map(|(life, worker)| worker_status(life, worker)).collect(),
+            workers: workers
+                .into_iter()
+                .map(|(life, worker)| worker_status(life, worker))
+                .collect(),
             jobs: (1..).map_while(|number| Job::read(run, number).ok()).collect(),
             stop,
         })

@@ -194,7 +194,7 @@ fn record(
             return Ok(Some(Stop::ItemFailed { idx, item, error }));
         }
         writer.write_error(&ItemError { idx, item, kind, error })?;
-        Ok(too_many_failed(assignment)?)
+        too_many_failed(assignment)
     })();
     let flushed = written.and_then(|stop| {
         if flush {

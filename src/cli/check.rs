@@ -24,7 +24,8 @@ impl Check {
         let config = self.config.load(stages)?;
         if self.origins {
             let origins = config.origins();
-            let width = origins.iter().map(|(key, value, _)| key.len() + value.len()).max().unwrap_or(0);
+            let width =
+                origins.iter().map(|(key, value, _)| key.len() + value.len()).max().unwrap_or(0);
             for (key, value, origin) in origins {
                 let padding = " ".repeat(width - key.len() - value.len());
                 println!("{key}: {value}{padding}  # {origin}");
@@ -59,7 +60,10 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     if *resumes && run.shards().is_dir() {
         let progress = Survey::new(run, spec).look()?;
         let settled = progress.done + progress.failed;
-        text += &format!("# {place} has {settled} of {} items; a run goes on from there\n", spec.total());
+        text += &format!(
+            "# {place} has {settled} of {} items; a run goes on from there\n",
+            spec.total()
+        );
     } else {
         text += &format!("# {place} is new\n");
     }

@@ -63,9 +63,14 @@ impl Collect {
         let collected = if plain && !self.stdout && !self.partial {
             let collected = collect(&run, &spec)?;
             if let Ok(stage) = load_stage(stages, &spec) {
-                stage.merge(&mut records(&run.results())?, run.root()).context("failed to merge")?;
+                stage
+                    .merge(&mut records(&run.results())?, run.root())
+                    .context("failed to merge")?;
             } else {
-                eprintln!("note: this program has no stage `{}`: nothing was merged", spec.fingerprint.stage);
+                eprintln!(
+                    "note: this program has no stage `{}`: nothing was merged",
+                    spec.fingerprint.stage
+                );
             }
             eprintln!("{}", run.results().display());
             collected

@@ -77,7 +77,8 @@ impl From<anyhow::Error> for Fail {
                         `--set output_dir=ANOTHER` keeps them and starts a new run";
             (Exit::BadConfig, Some(ways.to_owned()))
         } else if error.is::<Incomplete>() {
-            let ways = "run the same config again to resume, or take what is there with `--partial`";
+            let ways =
+                "run the same config again to resume, or take what is there with `--partial`";
             (Exit::Incomplete, Some(ways.to_owned()))
         } else {
             (Exit::Other, None)

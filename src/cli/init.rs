@@ -21,13 +21,18 @@ impl Init {
     pub(super) fn answer(self) -> Result<Exit, Fail> {
         let dir = self.dir.display();
         if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Fail::usage(anyhow!("{dir} is not empty"), "name a folder that is not there yet"));
+            return Err(Fail::usage(
+                anyhow!("{dir} is not empty"),
+                "name a folder that is not there yet",
+            ));
         }
         for (name, bytes, program) in TEMPLATE {
             let path = self.dir.join(name);
             let folder = path.parent().unwrap_or(&self.dir);
-            std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
-            std::fs::write(&path, bytes).with_context(|| format!("failed to write {}", path.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("failed to make {}", folder.display()))?;
+            std::fs::write(&path, bytes)
+                .with_context(|| format!("failed to write {}", path.display()))?;
             if *program {
                 use std::os::unix::fs::PermissionsExt;
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;

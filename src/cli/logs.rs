@@ -49,7 +49,9 @@ impl Logs {
                 if !printed.iter().any(|(known, _)| known == name) {
                     printed.push((name.clone(), 0));
                 }
-                let Some((_, offset)) = printed.iter_mut().find(|(known, _)| known == name) else { continue };
+                let Some((_, offset)) = printed.iter_mut().find(|(known, _)| known == name) else {
+                    continue;
+                };
                 let new = read_from(run, name, *offset)?;
                 if new.is_empty() && (*offset > 0 || self.follow) {
                     continue;

@@ -124,7 +124,7 @@ impl ConfigArgs {
 #[must_use]
 pub fn main(stages: &[Stage]) -> ExitCode {
     if let Some(code) = processes::worker_entry(stages) {
-        return code;
+        return code.into();
     }
     answer(stages, std::env::args_os())
 }
@@ -142,17 +142,7 @@ pub fn main(stages: &[Stage]) -> ExitCode {
 /// ```
 pub fn work_if_asked(stages: &[Stage]) {
     if let Some(code) = processes::worker_entry(stages) {
-        code.exit_process();
-    }
-}
-
-trait ExitProcess {
-    fn exit_process(self) -> !;
-}
-
-impl ExitProcess for ExitCode {
-    fn exit_process(self) -> ! {
-        std::process::exit(i32::from(self != ExitCode::SUCCESS))
+        std::process::exit(code.into());
     }
 }
 
@@ -169,9 +159,14 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Stages(list) => list.answer(stages),
         Command::Init(init) => init.answer(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "espnet3-par", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "espnet3-par",
+                &mut std::io::stdout(),
+            );
             Ok(Exit::Done)
         }
     };
-    answered.unwrap_or_else(|fail| fail.print()).into()
+    answered.unwrap_or_else(Fail::print).into()
 }

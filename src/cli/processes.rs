@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -30,8 +29,9 @@ struct Process {
     parent: Option<u32>,
 }
 
-/// Does the work of a task or a worker if that is what this process was started for.
-pub(super) fn worker_entry(stages: &[Stage]) -> Option<ExitCode> {
+/// Does the work of a task or a worker if that is what this process was started for; the exit
+/// code then.
+pub(super) fn worker_entry(stages: &[Stage]) -> Option<u8> {
     let kind = std::env::args_os().nth(1)?;
     if kind != TASK && kind != WORKER {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn worker_entry(stages: &[Stage]) -> Option<ExitCode> {
     if let Err(error) = &ended {
         log(&format!("error: {error:#}"));
     }
-    Some(if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Some(ended.is_err().into())
 }
 
 fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
@@ -64,7 +64,12 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
 }
 
 /// Works in this process, for debugging: a stage that kills its process takes the driver along.
-pub(super) fn work_in_process(stages: &[Stage], run: &RunDir, spec: &Spec, job: Job) -> Result<Ended> {
+pub(super) fn work_in_process(
+    stages: &[Stage],
+    run: &RunDir,
+    spec: &Spec,
+    job: Job,
+) -> Result<Ended> {
     let (name, _log) = crate::roster::reserve_name(run).context("failed to open a log")?;
     let worker = Worker::enter(run, &name, job.number, 0).context("failed to enter the run")?;
     let stage = load_stage(stages, spec)?;
@@ -80,6 +85,10 @@ pub(super) fn load_stage(stages: &[Stage], spec: &Spec) -> Result<Box<dyn Loaded
         .find(|stage| stage.name == name)
         .with_context(|| format!("this program has no stage `{name}`"))?;
     stage.load(&spec.fingerprint.params).map_err(|error| {
-        anyhow::anyhow!("stage `{name}` does not take its parameters: {}: {}", error.path, error.message)
+        anyhow::anyhow!(
+            "stage `{name}` does not take its parameters: {}: {}",
+            error.path,
+            error.message
+        )
     })
 }

@@ -42,12 +42,13 @@ impl Bar {
     /// Shows how far the run is.
     pub(super) fn show(&mut self, progress: &Progress) {
         let settled = progress.done + progress.failed;
-        let before = *self.before.get_or_insert_with(|| {
-            if self.resumes && settled > 0 {
-                self.say(&format!("{}: resuming, {settled} of {} items are there", self.stage, progress.total));
-            }
-            settled
-        });
+        if self.before.is_none() && self.resumes && settled > 0 {
+            self.say(&format!(
+                "{}: resuming, {settled} of {} items are there",
+                self.stage, progress.total
+            ));
+        }
+        let before = *self.before.get_or_insert(settled);
         let took = self.started.elapsed();
         let message = describe(progress, settled.saturating_sub(before), took, self.n_workers);
         if self.bar.is_hidden() {

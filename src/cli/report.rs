@@ -48,7 +48,8 @@ impl Report {
                     text += &format!("\nstopped: {stop}");
                 }
                 for (trouble, count) in self.status.troubles() {
-                    let many = if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
+                    let many =
+                        if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
                     text += &format!("\n{many}: {trouble}");
                 }
                 text += &format!(
@@ -63,7 +64,9 @@ impl Report {
         let lines = std::fs::read_to_string(self.run.errors()).unwrap_or_default();
         let mut text = String::new();
         for line in lines.lines().take(NAMED) {
-            let Ok(error) = serde_json::from_str::<crate::shard_writer::ItemError>(line) else { continue };
+            let Ok(error) = serde_json::from_str::<crate::shard_writer::ItemError>(line) else {
+                continue;
+            };
             let item = error.item.map_or_else(String::new, |item| format!(" {item}"));
             text += &format!("\n  item {}{item}: {}", error.idx, error.error);
         }

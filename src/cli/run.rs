@@ -102,7 +102,9 @@ impl Run {
         } else {
             println!("{run}: {} workers started", config.parallel.n_workers);
         }
-        eprintln!("hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records");
+        eprintln!(
+            "hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records"
+        );
         Ok(Exit::Done)
     }
 
@@ -117,10 +119,11 @@ impl Run {
             return Ok(if complete { Ending::Complete } else { Ending::Incomplete });
         }
         let mut bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
-        let ending = submit_and_wait(planned, &job, config.parallel.max_resubmits, &mut |progress| {
-            bar.show(progress);
-            Ok(())
-        });
+        let ending =
+            submit_and_wait(planned, &job, config.parallel.max_resubmits, &mut |progress| {
+                bar.show(progress);
+                Ok(())
+            });
         bar.end();
         Ok(ending?)
     }
@@ -132,7 +135,8 @@ fn restart(config: &Config) -> Result<(), Fail> {
     if !run.exists() {
         return Ok(());
     }
-    let busy = Worker::read_all(&run).iter().filter(|worker| worker.life(&run) == Life::Alive).count();
+    let busy =
+        Worker::read_all(&run).iter().filter(|worker| worker.life(&run) == Life::Alive).count();
     if busy > 0 {
         let run = run.root().display();
         return Err(Fail::usage(

@@ -17,8 +17,10 @@ pub(super) struct Stages {
 impl Stages {
     pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
         if self.json {
-            let list: Vec<_> =
-                stages.iter().map(|stage| json!({"name": stage.name, "about": stage.about})).collect();
+            let list: Vec<_> = stages
+                .iter()
+                .map(|stage| json!({"name": stage.name, "about": stage.about}))
+                .collect();
             println!("{}", serde_json::Value::from(list));
             return Ok(Exit::Done);
         }

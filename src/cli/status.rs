@@ -38,15 +38,26 @@ impl Status {
         loop {
             let statuses = runs.iter().map(RunStatus::of).collect::<Result<Vec<_>, _>>()?;
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?);
+                println!(
+                    "{}",
+                    serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?
+                );
             } else {
-                let clear = if self.watch && std::io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "" };
+                let clear = if self.watch && std::io::stdout().is_terminal() {
+                    "\x1b[2J\x1b[H"
+                } else {
+                    ""
+                };
                 let text: String = statuses.iter().map(describe).collect();
                 write!(std::io::stdout(), "{clear}{text}")?;
             }
             let running = statuses.iter().any(|status| status.state == State::Running);
             if !(self.watch && running) {
-                return Ok(statuses.iter().map(exit).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done));
+                return Ok(statuses
+                    .iter()
+                    .map(exit)
+                    .max_by_key(|exit| *exit as u8)
+                    .unwrap_or(Exit::Done));
             }
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -101,7 +112,8 @@ fn describe(status: &RunStatus) -> String {
     let mut text = format!("{}\n", headline(status));
     for shard in &status.unfinished {
         let worker = status.workers.iter().find(|worker| worker.worker == shard.worker);
-        let place = worker.map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
+        let place = worker
+            .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
         let life = match shard.life {
             Life::Alive => "running",
             Life::Dead => "lost: the next worker goes on with it",
