@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ use crate::indices::Indices;
 use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
 use crate::salvage::{Extent, Kept, salvage};
+
+/// Records wait no longer than this for the next one to be written with them.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// Why an item has no record; a line of errors.jsonl.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
@@ -61,7 +65,8 @@ pub(crate) struct ShardWriter {
     results: BufWriter<File>,
     extents: Option<BufWriter<File>>,
     files: BTreeMap<String, BufWriter<File>>,
-    dirty: bool,
+    /// When something was written that is not on disk yet.
+    dirty: Option<Instant>,
 }
 
 impl ShardWriter {
@@ -80,7 +85,7 @@ impl ShardWriter {
             results,
             extents: None,
             files: BTreeMap::new(),
-            dirty: false,
+            dirty: None,
         })
     }
 
@@ -124,7 +129,7 @@ impl ShardWriter {
         }
         self.results.write_all(b"}\n")?;
         self.kept.sorted &= self.last.is_none_or(|last| last < idx);
-        self.note(idx);
+        self.note(idx)?;
         Ok(Ok(()))
     }
 
@@ -133,14 +138,20 @@ impl ShardWriter {
         let mut line = serde_json::to_vec(error)?;
         line.push(b'\n');
         append(&self.folder, ERRORS)?.write_all(&line)?;
-        self.note(error.idx);
+        self.note(error.idx)?;
         Ok(())
     }
 
-    fn note(&mut self, idx: u64) {
+    fn note(&mut self, idx: u64) -> io::Result<()> {
         self.last = self.last.max(Some(idx));
         self.written += 1;
-        self.dirty = true;
+        let since = *self.dirty.get_or_insert_with(Instant::now);
+        // A write costs microseconds: slow items are worth one each. Shared files are synced
+        // first, which costs more; for them the flush that comes every second is enough.
+        if self.files.is_empty() && since.elapsed() > SLOW {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Writes one file of a record and returns what the record says of it.
@@ -181,7 +192,7 @@ impl ShardWriter {
 
     /// Brings everything so far to disk, where it was not yet.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        if !self.dirty {
+        if self.dirty.is_none() {
             return Ok(());
         }
         for file in self.files.values_mut() {
@@ -192,7 +203,7 @@ impl ShardWriter {
             extents.flush()?;
         }
         self.results.flush()?;
-        self.dirty = false;
+        self.dirty = None;
         Ok(())
     }
 
