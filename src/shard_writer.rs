@@ -18,8 +18,12 @@ use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
 use crate::salvage::{Extent, Kept, salvage};
 
-/// Records wait no longer than this for the next one to be written with them.
-const SLOW: Duration = Duration::from_millis(10);
+/// A record waits no longer than this for the next one, to be written together: a write costs
+/// microseconds.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// The same where shared files are synced first, which costs a disk's time.
+const WAIT_WITH_FILES: Duration = Duration::from_millis(100);
 
 /// Why an item has no record; a line of errors.jsonl.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
@@ -146,9 +150,8 @@ impl ShardWriter {
         self.last = self.last.max(Some(idx));
         self.written += 1;
         let since = *self.dirty.get_or_insert_with(Instant::now);
-        // A write costs microseconds: slow items are worth one each. Shared files are synced
-        // first, which costs more; for them the flush that comes every second is enough.
-        if self.files.is_empty() && since.elapsed() > SLOW {
+        let wait = if self.files.is_empty() { WAIT } else { WAIT_WITH_FILES };
+        if since.elapsed() > wait {
             self.flush()?;
         }
         Ok(())
