@@ -65,6 +65,22 @@ pub(crate) fn read_lines(
     Ok(collected)
 }
 
+/// The records of one done shard.
+///
+/// # Errors
+/// When the shard is not done, or damaged.
+pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let folder = run.shard(shard, ShardState::Done);
+    let mut each = |_, line: &[u8]| {
+        records.push(parse_record(line)?);
+        Ok(())
+    };
+    read_done(spec, shard, &folder, &mut Collected::default(), &mut each)
+        .with_context(|| format!("shard {shard} is damaged: {}", folder.display()))?;
+    Ok(records)
+}
+
 /// Each shard's folder, and whether it is done.
 fn folders(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
     let mut folders = vec![(false, PathBuf::new()); spec.num_shards()];

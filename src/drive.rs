@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config::Config;
@@ -23,6 +22,13 @@ pub(crate) struct Planned {
     /// The one that is on disk, where there is one.
     pub spec: Spec,
     pub resumes: bool,
+}
+
+impl Planned {
+    /// Puts the plan on disk, or joins the one that is there.
+    pub(crate) fn establish(self) -> Result<Self> {
+        Ok(Self { spec: self.spec.establish(&self.run)?, ..self })
+    }
 }
 
 /// The run directory holds another run.
@@ -134,21 +140,29 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
     })
 }
 
+/// What a driver tells while it waits.
+pub(crate) enum Event<'a> {
+    /// How far the run is.
+    Progress(&'a Progress),
+    /// The first signal: the workers are asked to stop. A second one kills them.
+    Stopping,
+}
+
 /// Submits and waits, and submits what is left again where workers were lost, at most
-/// `max_resubmits` times and only as long as each submission gets the run on.
+/// `max_resubmits` times and only as long as each submission gets the run on. With `signals`, the
+/// first one stops the workers cleanly and the second one at once; without, this process dies of
+/// them, and its workers stop by themselves.
 ///
 /// # Errors
-/// When the run directory or a program fails. `watch` is called with how far the run is, and tells
-/// how long to wait at most before the next call.
+/// When the run directory or a program fails, or `watch` does, which is called at every look.
 pub(crate) fn submit_and_wait(
     planned: &Planned,
     job: &Job,
     max_resubmits: u32,
-    watch: &mut dyn FnMut(&Progress) -> Result<()>,
+    mut signals: Option<Signals>,
+    watch: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<Ending> {
     let Planned { run, spec, .. } = planned;
-    let mut signals =
-        Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
     let mut survey = Survey::new(run, spec);
     let mut task: Option<Started> = None;
     let mut submissions = 0;
@@ -156,14 +170,14 @@ pub(crate) fn submit_and_wait(
     let mut last_mark = None;
     let mut rest = Rest::new();
     loop {
-        for _ in signals.pending() {
+        for _ in signals.iter_mut().flat_map(Signals::pending) {
             let Some(task) = &task else { return Ok(Ending::Interrupted) };
             if interrupted {
                 kill_session(task.pid);
                 return Ok(Ending::Interrupted);
             }
             interrupted = true;
-            eprintln!("stopping the workers; once more to kill them");
+            watch(Event::Stopping)?;
             terminate(task.pid);
         }
         if let Some(running) = &task
@@ -174,7 +188,7 @@ pub(crate) fn submit_and_wait(
         let ended = task.is_none();
         let started = Instant::now();
         let progress = survey.look().context("failed to read the run directory")?;
-        watch(&progress)?;
+        watch(Event::Progress(&progress))?;
         rest.looked(started.elapsed());
         if ended {
             if progress.complete() {

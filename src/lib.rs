@@ -10,6 +10,7 @@ mod inference;
 mod job;
 mod launch;
 mod ordered;
+mod parallel;
 mod plan;
 mod poison;
 mod queue;
@@ -36,5 +37,6 @@ pub use config::{
 };
 pub use indices::{Indices, IndicesError};
 pub use inference::{Dataset, InferenceEnv, InferenceProvider};
+pub use parallel::{parallel_for, parallel_map};
 pub use record::Record;
 pub use stage::{Env, EnvironmentProvider, Runner, Stage};

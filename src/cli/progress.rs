@@ -67,7 +67,8 @@ impl Bar {
         self.bar.finish_and_clear();
     }
 
-    fn say(&self, line: &str) {
+    /// Prints a line above the bar.
+    pub(super) fn say(&self, line: &str) {
         if self.bar.is_hidden() {
             eprintln!("{line}");
         } else {

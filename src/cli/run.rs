@@ -2,6 +2,8 @@
 
 use anyhow::Context;
 use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::fail::{Exit, Fail};
 use super::progress::Bar;
@@ -10,7 +12,7 @@ use super::{ConfigArgs, processes};
 use crate::claim::Claim;
 use crate::collect::collect;
 use crate::config::Config;
-use crate::drive::{Ending, Planned, job, plan, submit_and_wait};
+use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::launch::start_task;
 use crate::roster::{Life, Worker};
 use crate::run_dir::{ERRORS, RunDir, ShardState};
@@ -52,12 +54,12 @@ impl Run {
         if self.restart && !self.dry_run {
             restart(&config)?;
         }
-        let mut planned = plan(&config)?;
+        let planned = plan(&config)?;
         if self.dry_run {
             print!("{}", super::check::describe(&config, &planned)?);
             return Ok(Exit::Done);
         }
-        planned.spec = planned.spec.clone().establish(&planned.run)?;
+        let planned = planned.establish()?;
         Stop::withdraw(&planned.run).context("failed to remove the stop request")?;
         if self.retry_failed {
             retry_failed(&planned)?;
@@ -119,11 +121,16 @@ impl Run {
             return Ok(if complete { Ending::Complete } else { Ending::Incomplete });
         }
         let mut bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
-        let ending =
-            submit_and_wait(planned, &job, config.parallel.max_resubmits, &mut |progress| {
-                bar.show(progress);
-                Ok(())
-            });
+        let signals =
+            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
+        let resubmits = config.parallel.max_resubmits;
+        let ending = submit_and_wait(planned, &job, resubmits, Some(signals), &mut |event| {
+            match event {
+                Event::Progress(progress) => bar.show(progress),
+                Event::Stopping => bar.say("stopping the workers; once more to kill them"),
+            }
+            Ok(())
+        });
         bar.end();
         Ok(ending?)
     }
