@@ -100,7 +100,7 @@ fn messages(files: &[(&str, &str)], args: &[&str]) -> String {
         Ok(config) => {
             let text = Diagnostics(config.warnings).to_string();
             // The directory of the test's files has another name each time.
-            text.split_inclusive(' ').map(|word| strip_directory(word)).collect()
+            text.split_inclusive(' ').map(strip_directory).collect()
         }
         Err(errors) => errors,
     }
