@@ -16,7 +16,7 @@ use crate::stage::Stage;
 
 /// Reads and checks a config.
 pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Diagnostics> {
-    let layers = Layers::merge(read_layers(request).map_err(Diagnostics)?);
+    let layers = read_layers(request).and_then(Layers::merge).map_err(Diagnostics)?;
     let raw = layers.to_json();
     let none = Map::new();
     let raw_map = raw.as_object().unwrap_or(&none);

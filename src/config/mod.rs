@@ -9,6 +9,7 @@ mod keys;
 mod layers;
 mod load;
 mod origins;
+mod overlay;
 mod parallel;
 mod params;
 mod resolve;

@@ -161,7 +161,7 @@ impl<'a> Resolver<'a> {
             Part::Text(text) => Ok(text.as_str().into()),
             Part::Key(key) => {
                 let Value::String(key) = self.text(key, path)? else { return Err(Failed) };
-                self.reference(&key, path, alone)
+                self.reference(key.trim(), path, alone)
             }
             Part::Call { name, args } => {
                 // An unquoted `null` is no value; everything else is text.

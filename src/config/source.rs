@@ -1,6 +1,7 @@
 //! One layer of a config: a file, an environment variable or a `--set`.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::diagnostic::{Diagnostic, Location, Snippet};
 use super::keys;
@@ -16,8 +17,9 @@ pub(super) struct Layer {
     pub root: Node,
 }
 
+#[derive(Clone)]
 enum From {
-    File { path: PathBuf, text: String },
+    File { path: PathBuf, text: Rc<str> },
     Env(String),
     Set(String),
 }
@@ -26,6 +28,11 @@ impl Layer {
     /// Where `pos` of this layer is, and its line if it has lines.
     pub(super) fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
         self.from.locate(pos)
+    }
+
+    /// A layer from the same source that has `node` of this one at `path`.
+    pub(super) fn transplant(&self, path: &[String], node: Node) -> Self {
+        Self { from: self.from.clone(), root: planted(path, node.pos, node) }
     }
 
     pub(super) fn file(&self) -> Option<&Path> {
@@ -87,7 +94,7 @@ pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
                 .hint("is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"),
         ]
     })?;
-    let from = From::File { path: path.to_owned(), text };
+    let from = From::File { path: path.to_owned(), text: text.into() };
     let From::File { text, .. } = &from else { unreachable!("made in the line above") };
     let root = from.parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let root = match root.kind {
@@ -154,7 +161,10 @@ fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagno
         vec![Diagnostic::error(message).at(from.locate(pos).0)]
     })?;
     let value = from.parse(value)?;
-    let root =
-        path.into_iter().rev().fold(value, |node, key| Node::map(vec![Entry { key, pos, node }]));
-    Ok(Layer { from, root })
+    Ok(Layer { from, root: planted(&path, pos, value) })
+}
+
+/// Mappings in mappings, as `path` says, with `node` in the innermost.
+fn planted(path: &[String], pos: Pos, node: Node) -> Node {
+    path.iter().rev().fold(node, |node, key| Node::map(vec![Entry { key: key.clone(), pos, node }]))
 }

@@ -205,8 +205,42 @@ fn layers() {
 }
 
 #[test]
+fn a_mapping_over_a_reference_joins_what_is_referred_to() {
+    let base = ("a.yaml", "cluster: {env: slurm, options: {queue: q}}\nparallel: ${cluster}\n");
+    let more = ("b.yaml", BASE);
+    let config = load(&[base, more], &["--set", "parallel.options.memory=2GB"]);
+    let config = config.expect("a good config");
+    assert_eq!(config.parallel.env, "slurm");
+    assert_eq!(
+        config.parallel.options,
+        *json!({"queue": "q", "memory": "2GB"}).as_object().expect("a mapping")
+    );
+    assert_eq!(config.resolved["cluster"]["options"], json!({"queue": "q"}));
+    let queue = config.origins().into_iter().find(|(path, ..)| path == "parallel.options.queue");
+    assert!(queue.expect("a leaf").2.ends_with("a.yaml:1"));
+}
+
+#[test]
+fn as_omegaconf_merges() {
+    for (below, above, want) in [
+        ("1", "???", json!(1)),
+        ("{b: 1}", "null", json!(null)),
+        ("{b: 1}", "???", json!({"b": 1})),
+        ("null", "{b: 1}", json!({"b": 1})),
+        ("[1, 2]", "[3]", json!([3])),
+        ("{b: {c: 1}}", "{b: 3}", json!({"b": 3})),
+        ("{q: 2}", "'${x}'", json!({"p": 1})),
+        ("'${x}'", "{q: 2}", json!({"p": 1, "q": 2})),
+    ] {
+        let below = format!("{BASE}x: {{p: 1}}\na: {below}\n");
+        let config = load(&[("a.yaml", &below), ("b.yaml", &format!("a: {above}\n"))], &[]);
+        assert_eq!(config.expect("a good config").resolved["a"], want, "{below} {above}");
+    }
+}
+
+#[test]
 fn interpolations() {
-    let tail = "\na: {b: 3, c: [x, y], n: null, f: 1e-5, t: true, me: '${.b}', up: '${..word}', lit: '\\${x}'}\nword: hello\nkey: b\nwhole: ${a}\nthrough: ${whole.c}\n";
+    let tail = "\na: {b: 3, c: [x, y], n: null, f: 1e-5, t: true, me: '${.b}', up: '${..word}', lit: '\\${x}'}\nword: hello\nkey: b\nwhole: ${a}\nthrough: ${whole.c}\nl: ['${..word}', '${.0}x', '${..through[0]}']\n";
     for (text, want) in [
         ("${a.b}", json!(3)),
         ("${a[b]}", json!(3)),
@@ -221,6 +255,9 @@ fn interpolations() {
         ("${a.up}", json!("hello")),
         ("${a.lit}", json!("${x}")),
         ("${.a.b}", json!(3)),
+        ("${ a.b }", json!(3)),
+        ("${l}", json!(["hello", "hellox", "x"])),
+        ("$${a.b}}", json!("$3}")),
         ("n=${a.b} ${word}!", json!("n=3 hello!")),
         ("${a.t}/${a.n}/${a.f}", json!("True/None/1e-05")),
         ("${a.${key}}", json!(3)),
