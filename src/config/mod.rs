@@ -8,6 +8,8 @@ mod diagnostic;
 mod keys;
 mod layers;
 mod load;
+#[cfg(test)]
+mod messages;
 mod origins;
 mod overlay;
 mod parallel;

@@ -207,7 +207,7 @@ pub(super) fn near_misses(
         || keys::TOP.iter().copied().chain(["parallel"]).chain(stage.map(|stage| stage.name));
     for key in root.keys().map(String::as_str) {
         let known = ours().any(|our| our == key) || stages.iter().any(|stage| stage.name == key);
-        let given = |near: &&str| !root.contains_key(*near);
+        let given = |near: &&str| !root.contains_key(*near) && *near != "stage";
         if let Some(near) = keys::nearest(key, ours()).filter(given).filter(|_| !known) {
             let message = format!("nothing reads the top-level key `{key}`");
             let hint = format!("did you mean `{near}`?");

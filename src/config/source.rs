@@ -94,12 +94,13 @@ pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
                 .hint("is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"),
         ]
     })?;
-    let from = From::File { path: path.to_owned(), text: text.into() };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
+    let from = From::File { path: path.to_owned(), text };
     let From::File { text, .. } = &from else { unreachable!("made in the line above") };
-    let root = from.parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    let root = from.parse(text)?;
     let root = match root.kind {
         Kind::Map(_) => root,
-        Kind::Scalar { value, .. } if value.is_null() => Node::map(Vec::new()),
+        Kind::Scalar { value, .. } if value.is_null() => Node::map(None),
         _ => {
             return Err(vec![from.fault(Fault {
                 pos: root.pos,
@@ -166,5 +167,57 @@ fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagno
 
 /// Mappings in mappings, as `path` says, with `node` in the innermost.
 fn planted(path: &[String], pos: Pos, node: Node) -> Node {
-    path.iter().rev().fold(node, |node, key| Node::map(vec![Entry { key: key.clone(), pos, node }]))
+    path.iter().rev().fold(node, |node, key| Node::map(Some(Entry { key: key.clone(), pos, node })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> String {
+        match file(path) {
+            Ok(layer) => layer.root.to_json().to_string(),
+            Err(errors) => errors[0].to_string(),
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_configs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("train.yaml");
+        let here = path.display();
+        let write = |bytes: &[u8]| std::fs::write(&path, bytes).expect("a file");
+        write(b"");
+        assert_eq!(read(&path), "{}");
+        write("\u{feff}a: 'b\n".as_bytes());
+        assert_eq!(
+            read(&path),
+            format!("error: {here}:1:4: this quote is not closed\n  |\n1 | a: 'b\n  |    ^")
+        );
+        write(b"a: 1\nb: caf\xe9\n");
+        assert_eq!(
+            read(&path),
+            format!(
+                "error: {here}: not UTF-8 text: the first wrong byte is in line 2\n\
+                hint: is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"
+            )
+        );
+        let directory = dir.path().display();
+        assert_eq!(
+            read(dir.path()),
+            format!(
+                "error: {directory}: a directory, not a config file\nhint: did you mean `{here}`?"
+            )
+        );
+        let near = dir.path().join("infer.yml");
+        assert_eq!(read(&near), format!("error: {}: there is no such config file", near.display()));
+        let near = dir.path().join("trian.yaml");
+        assert_eq!(
+            read(&near),
+            format!(
+                "error: {}: there is no such config file\nhint: did you mean `{here}`?",
+                near.display()
+            )
+        );
+    }
 }
