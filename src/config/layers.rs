@@ -7,7 +7,7 @@ use figment::value::{Dict, Empty, Num, Tag, Value as Figured};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
-use super::diagnostic::{Diagnostic, Location, Severity, Snippet};
+use super::diagnostic::{Diagnostic, Severity};
 use super::overlay;
 use super::source::Layer;
 use super::tree::{Kind, Node, Path, Pos};
@@ -73,14 +73,10 @@ impl Layers {
         Some((layer, key, node))
     }
 
-    /// Where `path` stands.
-    pub(super) fn locate(
-        &self,
-        path: &[String],
-        part: Part,
-    ) -> Option<(Location, Option<Snippet>)> {
+    /// The layer that `path` is from, and where in it.
+    pub(super) fn locate(&self, path: &[String], part: Part) -> Option<(&Layer, Pos)> {
         let (layer, key, node) = self.place(path)?;
-        Some(layer.locate(if part == Part::Key { key } else { node.pos }))
+        Some((layer, if part == Part::Key { key } else { node.pos }))
     }
 
     /// The file that `path` is from, if it is from one.
@@ -93,9 +89,7 @@ impl Layers {
         let doubt = |path: &Path| {
             let (layer, _, node) = self.place(path)?;
             let Kind::Scalar { doubt: Some(doubt), .. } = &node.kind else { return None };
-            let (location, snippet) = layer.locate(node.pos);
-            let diagnostic = Diagnostic::new(Severity::Warning, doubt).at(location);
-            Some(Diagnostic { snippet, ..diagnostic })
+            Some(layer.place(Diagnostic::new(Severity::Warning, doubt), node.pos))
         };
         paths.filter_map(doubt).collect()
     }

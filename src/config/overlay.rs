@@ -45,9 +45,7 @@ pub(super) fn clashes(layer: &Layer, so_far: &Figured) -> Vec<Diagnostic> {
                 "give `key: value` pairs".to_owned(),
             ),
         };
-        let (location, snippet) = layer.locate(node.pos);
-        let diagnostic = Diagnostic::error(message).at(location).hint(hint);
-        Diagnostic { snippet, ..diagnostic }
+        layer.place(Diagnostic::error(message).hint(hint), node.pos)
     };
     meetings.into_iter().map(clash).collect()
 }

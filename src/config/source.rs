@@ -25,9 +25,14 @@ enum From {
 }
 
 impl Layer {
-    /// Where `pos` of this layer is, and its line if it has lines.
-    pub(super) fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
-        self.from.locate(pos)
+    /// Where `pos` of this layer is.
+    pub(super) fn location(&self, pos: Pos) -> Location {
+        self.from.location(pos)
+    }
+
+    /// Puts `diagnostic` at `pos` of this layer.
+    pub(super) fn place(&self, diagnostic: Diagnostic, pos: Pos) -> Diagnostic {
+        self.from.place(diagnostic, pos)
     }
 
     /// A layer from the same source that has `node` of this one at `path`.
@@ -44,28 +49,32 @@ impl Layer {
 }
 
 impl From {
-    fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
+    fn location(&self, pos: Pos) -> Location {
         match self {
-            Self::File { path, text } => {
-                let location =
-                    Location::File { path: path.clone(), at: Some((pos.line, pos.column)) };
-                let snippet = text.lines().nth(pos.line - 1).map(|line| Snippet {
-                    line: pos.line,
-                    text: line.to_owned(),
-                    start: pos.column - 1,
-                    width: pos.width,
-                });
-                (location, snippet)
+            Self::File { path, .. } => {
+                Location::File { path: path.clone(), at: Some((pos.line, pos.column)) }
             }
-            Self::Env(name) => (Location::Env(name.clone()), None),
-            Self::Set(text) => (Location::Argument(format!("--set {text}")), None),
+            Self::Env(name) => Location::Env(name.clone()),
+            Self::Set(text) => Location::Argument(format!("--set {text}")),
         }
     }
 
+    fn place(&self, diagnostic: Diagnostic, pos: Pos) -> Diagnostic {
+        let line = match self {
+            Self::File { text, .. } => text.lines().nth(pos.line - 1),
+            _ => None,
+        };
+        let snippet = line.map(|line| Snippet {
+            line: pos.line,
+            text: line.to_owned(),
+            start: pos.column - 1,
+            width: pos.width,
+        });
+        Diagnostic { snippet, ..diagnostic.at(self.location(pos)) }
+    }
+
     fn fault(&self, fault: Fault) -> Diagnostic {
-        let (location, snippet) = self.locate(fault.pos);
-        let diagnostic = Diagnostic::error(fault.message).at(location).maybe_hint(fault.hint);
-        Diagnostic { snippet, ..diagnostic }
+        self.place(Diagnostic::error(fault.message).maybe_hint(fault.hint), fault.pos)
     }
 
     fn parse(&self, text: &str) -> Result<Node, Vec<Diagnostic>> {
@@ -159,7 +168,7 @@ fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagno
     let pos = Pos { line: 1, column: 1, width: 1 };
     let path = parse_path(dotted).ok_or_else(|| {
         let message = format!("`{dotted}` is not a key; keys look like `parallel.n_workers`");
-        vec![Diagnostic::error(message).at(from.locate(pos).0)]
+        vec![Diagnostic::error(message).at(from.location(pos))]
     })?;
     let value = from.parse(value)?;
     Ok(Layer { from, root: planted(&path, pos, value) })
