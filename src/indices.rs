@@ -75,6 +75,7 @@ impl Indices {
     }
 
     /// The ranges, from low to high.
+    #[must_use]
     pub fn ranges(&self) -> impl ExactSizeIterator<Item = Range<u64>> + '_ {
         self.0.iter().cloned()
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::diagnostic::{Diagnostic, Location, Severity, Snippet};
+use super::diagnostic::{Diagnostic, Location, Severity};
 use super::layers::{Layers, Part};
-use super::tree::{self, Path, dotted};
+use super::source::Layer;
+use super::tree::{self, Path, Pos, dotted};
 
 /// A resolved config, where all of it is from, and what was found wrong so far.
 pub(super) struct Checker<'a> {
@@ -28,11 +29,7 @@ impl Checker<'_> {
     }
 
     /// Where `path` stands, or what it is a part of.
-    pub(super) fn location(
-        &self,
-        path: &[String],
-        part: Part,
-    ) -> Option<(Location, Option<Snippet>)> {
+    fn locate(&self, path: &[String], part: Part) -> Option<(&Layer, Pos)> {
         let mut path = path.to_vec();
         // Each round shortens the path or follows a reference; references that go round in
         // circles have been refused, so the bound is only for safety.
@@ -53,10 +50,14 @@ impl Checker<'_> {
         None
     }
 
+    pub(super) fn location(&self, path: &[String]) -> Option<Location> {
+        self.locate(path, Part::Value).map(|(layer, pos)| layer.location(pos))
+    }
+
     /// Puts `diagnostic` where `path` stands.
     pub(super) fn place(&self, path: &[String], part: Part, diagnostic: Diagnostic) -> Diagnostic {
-        match self.location(path, part) {
-            Some((location, snippet)) => Diagnostic { snippet, ..diagnostic.at(location) },
+        match self.locate(path, part) {
+            Some((layer, pos)) => layer.place(diagnostic, pos),
             None => diagnostic,
         }
     }
@@ -101,7 +102,7 @@ impl Checker<'_> {
         while let Some(next) = self.aliases.get(target).filter(|_| steps < 100) {
             (target, steps) = (next, steps + 1);
         }
-        let (location, _) = self.location(target, Part::Value)?;
+        let location = self.location(target)?;
         Some(format!("the value is that of `{}`, {location}", dotted(target)))
     }
 

@@ -7,7 +7,8 @@ use figment::value::{Dict, Empty, Num, Tag, Value as Figured};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::{Map, Value};
 
-use super::diagnostic::{Diagnostic, Location, Severity, Snippet};
+use super::diagnostic::{Diagnostic, Severity};
+use super::overlay;
 use super::source::Layer;
 use super::tree::{Kind, Node, Path, Pos};
 
@@ -26,15 +27,31 @@ pub(super) enum Part {
 }
 
 impl Layers {
-    /// Merges `layers`, the later over the earlier.
-    pub(super) fn merge(layers: Vec<Layer>) -> Self {
-        let mut figment = Figment::new();
-        for (index, layer) in layers.iter().enumerate() {
-            let so_far = merged(&figment);
-            figment = figment.merge(Numbered { index, dict: dict(&layer.root, &so_far) });
+    /// Merges `incoming`, the later over the earlier.
+    ///
+    /// # Errors
+    /// Layers that do not fit each other.
+    pub(super) fn merge(incoming: Vec<Layer>) -> Result<Self, Vec<Diagnostic>> {
+        let nothing = Figured::from(Dict::new());
+        let mut all = Self { layers: Vec::new(), figment: Figment::new(), merged: nothing };
+        let mut clashes = Vec::new();
+        for layer in incoming {
+            for copy in overlay::expansions(&layer, &all.layers, &all.merged) {
+                all.add(copy);
+            }
+            clashes.extend(overlay::clashes(&layer, &all.merged));
+            all.add(layer);
         }
-        let merged = merged(&figment);
-        Self { layers, figment, merged }
+        if clashes.is_empty() { Ok(all) } else { Err(clashes) }
+    }
+
+    fn add(&mut self, layer: Layer) {
+        let layer_on = Numbered { index: self.layers.len(), dict: dict(&layer.root, &self.merged) };
+        self.figment = std::mem::take(&mut self.figment).merge(layer_on);
+        // Only a provider can fail, and these do not.
+        let merged = self.figment.find_value("");
+        self.merged = merged.unwrap_or_else(|_| Figured::from(Dict::new()));
+        self.layers.push(layer);
     }
 
     /// The merged tree; keys stand in the order in which the layers first name them.
@@ -56,14 +73,10 @@ impl Layers {
         Some((layer, key, node))
     }
 
-    /// Where `path` stands.
-    pub(super) fn locate(
-        &self,
-        path: &[String],
-        part: Part,
-    ) -> Option<(Location, Option<Snippet>)> {
+    /// The layer that `path` is from, and where in it.
+    pub(super) fn locate(&self, path: &[String], part: Part) -> Option<(&Layer, Pos)> {
         let (layer, key, node) = self.place(path)?;
-        Some(layer.locate(if part == Part::Key { key } else { node.pos }))
+        Some((layer, if part == Part::Key { key } else { node.pos }))
     }
 
     /// The file that `path` is from, if it is from one.
@@ -76,9 +89,7 @@ impl Layers {
         let doubt = |path: &Path| {
             let (layer, _, node) = self.place(path)?;
             let Kind::Scalar { doubt: Some(doubt), .. } = &node.kind else { return None };
-            let (location, snippet) = layer.locate(node.pos);
-            let diagnostic = Diagnostic::new(Severity::Warning, doubt).at(location);
-            Some(Diagnostic { snippet, ..diagnostic })
+            Some(layer.place(Diagnostic::new(Severity::Warning, doubt), node.pos))
         };
         paths.filter_map(doubt).collect()
     }
@@ -98,11 +109,6 @@ impl Provider for Numbered {
     fn data(&self) -> figment::Result<figment::value::Map<Profile, Dict>> {
         Ok(Profile::Default.collect(self.dict.clone()))
     }
-}
-
-fn merged(figment: &Figment) -> Figured {
-    // Only a provider can fail, and these do not.
-    figment.find_value("").unwrap_or_else(|_| Figured::from(Dict::new()))
 }
 
 fn dict(node: &Node, so_far: &Figured) -> Dict {

@@ -16,7 +16,7 @@ use crate::stage::Stage;
 
 /// Reads and checks a config.
 pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Diagnostics> {
-    let layers = Layers::merge(read_layers(request).map_err(Diagnostics)?);
+    let layers = read_layers(request).and_then(Layers::merge).map_err(Diagnostics)?;
     let raw = layers.to_json();
     let none = Map::new();
     let raw_map = raw.as_object().unwrap_or(&none);
@@ -54,6 +54,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     let stage = run::stage(request.stage, &mut checker, stages);
     let run = run::read(&mut checker);
     let parallel = read_parallel(section, run.n_workers, &mut checker);
+    run::defaults_not_followed(&mut checker);
     run::near_misses(raw_map, stage.as_ref(), stages, &mut checker);
     let loaded = stage.map(|stage| (stage, params::load(&stage, &mut checker)));
     for Problem { path, message, .. } in resolver.problems {
@@ -123,7 +124,7 @@ fn in_order_of(raw: &Map<String, Value>, mut settled: Map<String, Value>) -> Map
 }
 
 fn read_parallel(
-    section: Result<Option<String>, Diagnostic>,
+    section: Result<Option<String>, Box<Diagnostic>>,
     async_workers: Option<u32>,
     checker: &mut Checker<'_>,
 ) -> Parallel {
@@ -131,7 +132,7 @@ fn read_parallel(
         Ok(Some(section)) => parallel::read(&section, checker),
         Ok(None) => Parallel::default(),
         Err(error) => {
-            checker.found.push(error);
+            checker.found.push(*error);
             return Parallel::default();
         }
     };

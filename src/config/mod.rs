@@ -8,7 +8,10 @@ mod diagnostic;
 mod keys;
 mod layers;
 mod load;
+#[cfg(test)]
+mod messages;
 mod origins;
+mod overlay;
 mod parallel;
 mod params;
 mod resolve;

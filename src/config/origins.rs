@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::check::Checker;
 use super::diagnostic::Location;
-use super::layers::Part;
 use super::tree::{Path, dotted};
 
 /// Dotted path, value and source of each leaf of the resolved config.
@@ -45,11 +44,9 @@ fn walk(
 }
 
 fn source(path: &[String], checker: &Checker<'_>) -> String {
-    match checker.location(path, Part::Value) {
-        Some((Location::File { path, at: Some((line, _)) }, _)) => {
-            format!("{}:{line}", path.display())
-        }
-        Some((location, _)) => location.to_string(),
+    match checker.location(path) {
+        Some(Location::File { path, at: Some((line, _)) }) => format!("{}:{line}", path.display()),
+        Some(location) => location.to_string(),
         None => "--stage".to_owned(),
     }
 }

@@ -58,7 +58,7 @@ impl Default for Parallel {
 pub(super) fn choose(
     root: &Map<String, Value>,
     wanted: Option<&str>,
-) -> Result<Option<String>, Diagnostic> {
+) -> Result<Option<String>, Box<Diagnostic>> {
     let named: Vec<&str> = root.keys().filter_map(|key| key.strip_prefix("parallel_")).collect();
     let list = named.iter().map(|name| format!("`--parallel {name}`")).collect::<Vec<_>>();
     let Some(wanted) = wanted else {
@@ -70,8 +70,8 @@ pub(super) fn choose(
         }
         let sections = named.iter().map(|name| format!("`parallel_{name}`")).collect::<Vec<_>>();
         let message = format!("which parallel section? The config has {}", sections.join(" and "));
-        return Err(Diagnostic::error(message)
-            .hint(format!("add {}, or name one `parallel`", list.join(" or "))));
+        let hint = format!("add {}, or name one `parallel`", list.join(" or "));
+        return Err(Box::new(Diagnostic::error(message).hint(hint)));
     };
     let spelled = [wanted.to_owned(), format!("parallel_{wanted}")];
     let fits = |name: &&String| {
@@ -90,9 +90,9 @@ pub(super) fn choose(
     } else {
         "the config has no parallel section".to_owned()
     };
-    Err(Diagnostic::error(format!("there is no section `parallel_{bare}` in the config"))
-        .at(Location::Argument(format!("--parallel {wanted}")))
-        .hint(hint))
+    let message = format!("there is no section `parallel_{bare}` in the config");
+    let location = Location::Argument(format!("--parallel {wanted}"));
+    Err(Box::new(Diagnostic::error(message).at(location).hint(hint)))
 }
 
 /// Reads `section`, which is in the config.

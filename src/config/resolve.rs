@@ -38,8 +38,8 @@ pub(super) struct Resolver<'a> {
     pub failed: BTreeSet<Path>,
 }
 
-enum Found<'v> {
-    Node(&'v Value),
+enum Found {
+    Node,
     Inside(Value),
     Missing,
 }
@@ -161,7 +161,7 @@ impl<'a> Resolver<'a> {
             Part::Text(text) => Ok(text.as_str().into()),
             Part::Key(key) => {
                 let Value::String(key) = self.text(key, path)? else { return Err(Failed) };
-                self.reference(&key, path, alone)
+                self.reference(key.trim(), path, alone)
             }
             Part::Call { name, args } => {
                 // An unquoted `null` is no value; everything else is text.
@@ -204,7 +204,7 @@ impl<'a> Resolver<'a> {
             None => return self.problem(format!("`${{{key}}}` is not a key"), None),
         }
         let value = match self.look(&target)? {
-            Found::Node(_) => self.node(&target)?,
+            Found::Node => self.node(&target)?,
             Found::Inside(value) => value,
             Found::Missing => {
                 let hint = self.nearest(&target).map(|near| format!("did you mean `${{{near}}}`?"));
@@ -220,7 +220,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Goes to `path`, through nodes that are themselves references.
-    fn look(&mut self, path: &[String]) -> Outcome<Found<'a>> {
+    fn look(&mut self, path: &[String]) -> Outcome<Found> {
         for length in 0..path.len() {
             let (above, below) = path.split_at(length);
             match tree::find(self.root, above) {
@@ -233,7 +233,7 @@ impl<'a> Resolver<'a> {
                 None => return Ok(Found::Missing),
             }
         }
-        Ok(tree::find(self.root, path).map_or(Found::Missing, Found::Node))
+        Ok(tree::find(self.root, path).map_or(Found::Missing, |_| Found::Node))
     }
 
     fn nearest(&self, path: &[String]) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The top-level keys of a run: which stage, where to, which items, and how.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -98,14 +98,14 @@ fn output_dir(checker: &mut Checker<'_>) -> PathBuf {
     let broken = checker.failed.contains(ours) || checker.failed.contains(gen_1);
     let before = checker.found.len();
     let (output, result) = (checker.text(ours, "a path"), checker.text(gen_1, "a path"));
-    if let (Some(output), Some(result)) = (&output, &result) {
-        if PathBuf::from(output) != PathBuf::from(result) {
-            let message = format!(
-                "argument conflict: `output_dir` is {output} and `async_result_dir` is {result}"
-            );
-            let hint = "both name the run directory; keep one".to_owned();
-            checker.error(gen_1, Part::Key, message, Some(hint));
-        }
+    if let (Some(output), Some(result)) = (&output, &result)
+        && Path::new(output) != Path::new(result)
+    {
+        let message = format!(
+            "argument conflict: `output_dir` is {output} and `async_result_dir` is {result}"
+        );
+        let hint = "both name the run directory; keep one".to_owned();
+        checker.error(gen_1, Part::Key, message, Some(hint));
     }
     if output.is_none() && result.is_none() && !broken && checker.found.len() == before {
         let hint = near_key("output_dir", checker).unwrap_or_else(|| {
@@ -186,6 +186,16 @@ pub(super) fn near_key(missing: &str, checker: &Checker<'_>) -> Option<String> {
     Some(format!("is `{near}` meant to be `{missing}`?"))
 }
 
+/// Warns of ESPnet3's `defaults`, which names files to read before this one.
+pub(super) fn defaults_not_followed(checker: &mut Checker<'_>) {
+    let key = ["defaults".to_owned()];
+    if let Some(Value::Array(_)) = checker.given(&key) {
+        let message = "`defaults` is not followed: the files it names are not read".to_owned();
+        let hint = "give them as config files, before this one".to_owned();
+        checker.tell(Severity::Warning, &key, Part::Key, message, Some(hint));
+    }
+}
+
 /// Warns of top-level keys that are nearly one of ours.
 pub(super) fn near_misses(
     root: &Map<String, Value>,
@@ -197,7 +207,7 @@ pub(super) fn near_misses(
         || keys::TOP.iter().copied().chain(["parallel"]).chain(stage.map(|stage| stage.name));
     for key in root.keys().map(String::as_str) {
         let known = ours().any(|our| our == key) || stages.iter().any(|stage| stage.name == key);
-        let given = |near: &&str| !root.contains_key(*near);
+        let given = |near: &&str| !root.contains_key(*near) && *near != "stage";
         if let Some(near) = keys::nearest(key, ours()).filter(given).filter(|_| !known) {
             let message = format!("nothing reads the top-level key `{key}`");
             let hint = format!("did you mean `{near}`?");

@@ -1,6 +1,6 @@
 //! What a plain (unquoted) YAML scalar means: as OmegaConf reads it, which reads ESPnet's configs.
 //!
-//! That is YAML 1.1 as in PyYAML, with `1e3` a number and dates text. So `yes`, `no`, `on`, `off`
+//! That is YAML 1.1 as in PyYAML, with `1e3` and `-.5` numbers and dates text. So `yes`, `no`, `on`, `off`
 //! are booleans, `0640` is octal, `1_000` is a thousand; `y`, `n` and `0o17` are text. The one
 //! difference: base 60 (`1:30`, 90 in YAML 1.1) stays text, for people who write it mean a time.
 //! `.inf` and `.nan` stay text too, as JSON has no such numbers.
@@ -31,7 +31,7 @@ fn integer(text: &str) -> Option<Value> {
     } else if let Some(binary) = digits.strip_prefix("0b") {
         (2, binary)
     } else if digits.len() > 1 && digits.starts_with('0') {
-        (8, &digits[1..])
+        (8, digits)
     } else if digits.starts_with(|c: char| c.is_ascii_digit()) {
         (10, digits)
     } else {
@@ -62,14 +62,11 @@ fn float(text: &str) -> Option<Value> {
         let (_, digits) = sign(exponent);
         !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
     });
-    let starts_ok = mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let first = mantissa.strip_prefix('.').unwrap_or(mantissa);
+    let starts_ok = first.starts_with(|c: char| c.is_ascii_digit());
     let chars_ok = mantissa.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '_');
-    let has_digit = mantissa.contains(|c: char| c.is_ascii_digit());
     let dots = mantissa.matches('.').count();
-    if !(exponent_ok && starts_ok && chars_ok && has_digit)
-        || dots > 1
-        || (dots == 0 && exponent.is_none())
-    {
+    if !(exponent_ok && starts_ok && chars_ok) || dots > 1 || (dots == 0 && exponent.is_none()) {
         return None;
     }
     float_of(negative, &digits.replace('_', ""))
@@ -123,8 +120,7 @@ fn number_doubt(text: &str, ours: &Value) -> Option<String> {
         let n = digits.trim_start_matches('0');
         let n = if n.is_empty() { "0" } else { n };
         // `00` is nought either way.
-        return (ours.to_string() != format!("{minus}{n}"))
-            .then(|| format!("{minus}{n} in YAML 1.2"));
+        return (*ours != typed(&format!("{minus}{n}"))).then(|| format!("{minus}{n} in YAML 1.2"));
     }
     if !ours.is_number() {
         return None;
@@ -132,7 +128,11 @@ fn number_doubt(text: &str, ours: &Value) -> Option<String> {
     if text.contains('_') || digits.starts_with("0b") {
         return Some("text in YAML 1.2".to_owned());
     }
-    // PyYAML's float wants a dot before, and a sign after, the `e`.
+    // PyYAML's float takes no sign before a leading dot,
+    if digits.len() < text.len() && digits.starts_with('.') {
+        return Some("text in YAML 1.1".to_owned());
+    }
+    // and wants a dot before, and a sign after, the `e`.
     let (mantissa, exponent) = digits.split_once(['e', 'E'])?;
     (!digits.starts_with("0x") && (!mantissa.contains('.') || !exponent.starts_with(['+', '-'])))
         .then(|| "text in YAML 1.1".to_owned())
@@ -173,7 +173,10 @@ mod tests {
             ("_1", json!("_1")),
             ("1.", json!(1.0)),
             (".5", json!(0.5)),
+            ("-.5", json!(-0.5)),
             (".", json!(".")),
+            ("._5", json!("._5")),
+            ("0_", json!(0)),
             ("1e3", json!(1000.0)),
             ("1e-3", json!(0.001)),
             ("e3", json!("e3")),

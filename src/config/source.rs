@@ -1,6 +1,7 @@
 //! One layer of a config: a file, an environment variable or a `--set`.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::diagnostic::{Diagnostic, Location, Snippet};
 use super::keys;
@@ -16,16 +17,27 @@ pub(super) struct Layer {
     pub root: Node,
 }
 
+#[derive(Clone)]
 enum From {
-    File { path: PathBuf, text: String },
+    File { path: PathBuf, text: Rc<str> },
     Env(String),
     Set(String),
 }
 
 impl Layer {
-    /// Where `pos` of this layer is, and its line if it has lines.
-    pub(super) fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
-        self.from.locate(pos)
+    /// Where `pos` of this layer is.
+    pub(super) fn location(&self, pos: Pos) -> Location {
+        self.from.location(pos)
+    }
+
+    /// Puts `diagnostic` at `pos` of this layer.
+    pub(super) fn place(&self, diagnostic: Diagnostic, pos: Pos) -> Diagnostic {
+        self.from.place(diagnostic, pos)
+    }
+
+    /// A layer from the same source that has `node` of this one at `path`.
+    pub(super) fn transplant(&self, path: &[String], node: Node) -> Self {
+        Self { from: self.from.clone(), root: planted(path, node.pos, node) }
     }
 
     pub(super) fn file(&self) -> Option<&Path> {
@@ -37,28 +49,32 @@ impl Layer {
 }
 
 impl From {
-    fn locate(&self, pos: Pos) -> (Location, Option<Snippet>) {
+    fn location(&self, pos: Pos) -> Location {
         match self {
-            Self::File { path, text } => {
-                let location =
-                    Location::File { path: path.clone(), at: Some((pos.line, pos.column)) };
-                let snippet = text.lines().nth(pos.line - 1).map(|line| Snippet {
-                    line: pos.line,
-                    text: line.to_owned(),
-                    start: pos.column - 1,
-                    width: pos.width,
-                });
-                (location, snippet)
+            Self::File { path, .. } => {
+                Location::File { path: path.clone(), at: Some((pos.line, pos.column)) }
             }
-            Self::Env(name) => (Location::Env(name.clone()), None),
-            Self::Set(text) => (Location::Argument(format!("--set {text}")), None),
+            Self::Env(name) => Location::Env(name.clone()),
+            Self::Set(text) => Location::Argument(format!("--set {text}")),
         }
     }
 
+    fn place(&self, diagnostic: Diagnostic, pos: Pos) -> Diagnostic {
+        let line = match self {
+            Self::File { text, .. } => text.lines().nth(pos.line - 1),
+            _ => None,
+        };
+        let snippet = line.map(|line| Snippet {
+            line: pos.line,
+            text: line.to_owned(),
+            start: pos.column - 1,
+            width: pos.width,
+        });
+        Diagnostic { snippet, ..diagnostic.at(self.location(pos)) }
+    }
+
     fn fault(&self, fault: Fault) -> Diagnostic {
-        let (location, snippet) = self.locate(fault.pos);
-        let diagnostic = Diagnostic::error(fault.message).at(location).maybe_hint(fault.hint);
-        Diagnostic { snippet, ..diagnostic }
+        self.place(Diagnostic::error(fault.message).maybe_hint(fault.hint), fault.pos)
     }
 
     fn parse(&self, text: &str) -> Result<Node, Vec<Diagnostic>> {
@@ -87,12 +103,13 @@ pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
                 .hint("is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"),
         ]
     })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
     let from = From::File { path: path.to_owned(), text };
     let From::File { text, .. } = &from else { unreachable!("made in the line above") };
-    let root = from.parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    let root = from.parse(text)?;
     let root = match root.kind {
         Kind::Map(_) => root,
-        Kind::Scalar { value, .. } if value.is_null() => Node::map(Vec::new()),
+        Kind::Scalar { value, .. } if value.is_null() => Node::map(None),
         _ => {
             return Err(vec![from.fault(Fault {
                 pos: root.pos,
@@ -151,10 +168,65 @@ fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagno
     let pos = Pos { line: 1, column: 1, width: 1 };
     let path = parse_path(dotted).ok_or_else(|| {
         let message = format!("`{dotted}` is not a key; keys look like `parallel.n_workers`");
-        vec![Diagnostic::error(message).at(from.locate(pos).0)]
+        vec![Diagnostic::error(message).at(from.location(pos))]
     })?;
     let value = from.parse(value)?;
-    let root =
-        path.into_iter().rev().fold(value, |node, key| Node::map(vec![Entry { key, pos, node }]));
-    Ok(Layer { from, root })
+    Ok(Layer { from, root: planted(&path, pos, value) })
+}
+
+/// Mappings in mappings, as `path` says, with `node` in the innermost.
+fn planted(path: &[String], pos: Pos, node: Node) -> Node {
+    path.iter().rev().fold(node, |node, key| Node::map(Some(Entry { key: key.clone(), pos, node })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &Path) -> String {
+        match file(path) {
+            Ok(layer) => layer.root.to_json().to_string(),
+            Err(errors) => errors[0].to_string(),
+        }
+    }
+
+    #[test]
+    fn files_that_are_not_configs() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("train.yaml");
+        let here = path.display();
+        let write = |bytes: &[u8]| std::fs::write(&path, bytes).expect("a file");
+        write(b"");
+        assert_eq!(read(&path), "{}");
+        write("\u{feff}a: 'b\n".as_bytes());
+        assert_eq!(
+            read(&path),
+            format!("error: {here}:1:4: this quote is not closed\n  |\n1 | a: 'b\n  |    ^")
+        );
+        write(b"a: 1\nb: caf\xe9\n");
+        assert_eq!(
+            read(&path),
+            format!(
+                "error: {here}: not UTF-8 text: the first wrong byte is in line 2\n\
+                hint: is this a YAML file? `iconv -f LATIN1 -t UTF-8` converts old text"
+            )
+        );
+        let directory = dir.path().display();
+        assert_eq!(
+            read(dir.path()),
+            format!(
+                "error: {directory}: a directory, not a config file\nhint: did you mean `{here}`?"
+            )
+        );
+        let near = dir.path().join("infer.yml");
+        assert_eq!(read(&near), format!("error: {}: there is no such config file", near.display()));
+        let near = dir.path().join("trian.yaml");
+        assert_eq!(
+            read(&near),
+            format!(
+                "error: {}: there is no such config file\nhint: did you mean `{here}`?",
+                near.display()
+            )
+        );
+    }
 }

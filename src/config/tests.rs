@@ -1,12 +1,11 @@
-//! Whole configs: what they become (here), and the messages of bad ones (`messages.txt`, one case
-//! after another; `BLESS=1 cargo test` writes the messages anew, to be read with `git diff`).
+//! Whole configs and what they become. Bad ones are in `messages.txt`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Config, Diagnostics, OnItemError, Request, Severity};
+use super::{Config, OnItemError, Request, Severity};
 use crate::{EnvironmentProvider, Record, Result, Runner, Stage};
 
 #[derive(Deserialize)]
@@ -56,7 +55,7 @@ const STAGES: &[Stage] =
     &[Stage::new::<Detect>("vad", "speech or not"), Stage::new::<Detect>("segment", "cuts")];
 
 /// Files by name, and arguments as on a command line with `NAME=value` for the environment.
-fn load(files: &[(&str, &str)], args: &[&str]) -> std::result::Result<Config, String> {
+pub(super) fn load(files: &[(&str, &str)], args: &[&str]) -> std::result::Result<Config, String> {
     let dir = tempfile::tempdir().expect("a directory");
     let mut paths = Vec::new();
     for (name, text) in files {
@@ -93,66 +92,6 @@ fn good(text: &str, args: &[&str]) -> Config {
 }
 
 const BASE: &str = "stage: vad\noutput_dir: exp\nvad: {audio: x}\n";
-
-/// The messages of a config: its errors, or else its warnings and notes.
-fn messages(files: &[(&str, &str)], args: &[&str]) -> String {
-    match load(files, args) {
-        Ok(config) => {
-            let text = Diagnostics(config.warnings).to_string();
-            // The directory of the test's files has another name each time.
-            text.split_inclusive(' ').map(|word| strip_directory(word)).collect()
-        }
-        Err(errors) => errors,
-    }
-}
-
-fn strip_directory(word: &str) -> &str {
-    match word.contains(".yaml") {
-        true => word.rsplit_once('/').map_or(word, |(_, name)| name),
-        false => word,
-    }
-}
-
-#[test]
-fn every_message() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/messages.txt");
-    let text = std::fs::read_to_string(&path).expect("messages.txt");
-    let mut blessed = String::new();
-    let mut wrong = Vec::new();
-    for (i, case) in text.split("\n==== ").enumerate() {
-        if i == 0 {
-            blessed.push_str(case);
-            continue;
-        }
-        let (input, want) = case.split_once("\n----\n").expect("a case has ----");
-        let mut lines = input.lines();
-        let title = lines.next().expect("a case has a title");
-        let (mut files, mut args) = (vec![("a.yaml", String::new())], Vec::new());
-        for line in lines {
-            if let Some(line) = line.strip_prefix("$ ") {
-                args = shell_words::split(line).expect("quotes are closed");
-            } else if let Some(name) = line.strip_prefix("file ") {
-                files.push((name, String::new()));
-            } else {
-                let text = &mut files.last_mut().expect("never empty").1;
-                text.push_str(&line.replace("<tab>", "\t"));
-                text.push('\n');
-            }
-        }
-        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let got = messages(&files, &args);
-        if got.trim_end() != want.trim_end() {
-            wrong.push(format!("{title}\nwant:\n{}\ngot:\n{got}\n", want.trim_end()));
-        }
-        blessed.push_str(&format!("\n==== {input}\n----\n{}\n", got.trim_end()));
-    }
-    if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, blessed).expect("messages.txt");
-    } else {
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    }
-}
 
 #[test]
 fn layers() {
@@ -205,8 +144,42 @@ fn layers() {
 }
 
 #[test]
+fn a_mapping_over_a_reference_joins_what_is_referred_to() {
+    let base = ("a.yaml", "cluster: {env: slurm, options: {queue: q}}\nparallel: ${cluster}\n");
+    let more = ("b.yaml", BASE);
+    let config = load(&[base, more], &["--set", "parallel.options.memory=2GB"]);
+    let config = config.expect("a good config");
+    assert_eq!(config.parallel.env, "slurm");
+    assert_eq!(
+        config.parallel.options,
+        *json!({"queue": "q", "memory": "2GB"}).as_object().expect("a mapping")
+    );
+    assert_eq!(config.resolved["cluster"]["options"], json!({"queue": "q"}));
+    let queue = config.origins().into_iter().find(|(path, ..)| path == "parallel.options.queue");
+    assert!(queue.expect("a leaf").2.ends_with("a.yaml:1"));
+}
+
+#[test]
+fn as_omegaconf_merges() {
+    for (below, above, want) in [
+        ("1", "???", json!(1)),
+        ("{b: 1}", "null", json!(null)),
+        ("{b: 1}", "???", json!({"b": 1})),
+        ("null", "{b: 1}", json!({"b": 1})),
+        ("[1, 2]", "[3]", json!([3])),
+        ("{b: {c: 1}}", "{b: 3}", json!({"b": 3})),
+        ("{q: 2}", "'${x}'", json!({"p": 1})),
+        ("'${x}'", "{q: 2}", json!({"p": 1, "q": 2})),
+    ] {
+        let below = format!("{BASE}x: {{p: 1}}\na: {below}\n");
+        let config = load(&[("a.yaml", &below), ("b.yaml", &format!("a: {above}\n"))], &[]);
+        assert_eq!(config.expect("a good config").resolved["a"], want, "{below} {above}");
+    }
+}
+
+#[test]
 fn interpolations() {
-    let tail = "\na: {b: 3, c: [x, y], n: null, f: 1e-5, t: true, me: '${.b}', up: '${..word}', lit: '\\${x}'}\nword: hello\nkey: b\nwhole: ${a}\nthrough: ${whole.c}\n";
+    let tail = "\na: {b: 3, c: [x, y], n: null, f: 1e-5, t: true, me: '${.b}', up: '${..word}', lit: '\\${x}'}\nword: hello\nkey: b\nwhole: ${a}\nthrough: ${whole.c}\nl: ['${..word}', '${.0}x', '${..through[0]}']\n";
     for (text, want) in [
         ("${a.b}", json!(3)),
         ("${a[b]}", json!(3)),
@@ -221,6 +194,9 @@ fn interpolations() {
         ("${a.up}", json!("hello")),
         ("${a.lit}", json!("${x}")),
         ("${.a.b}", json!(3)),
+        ("${ a.b }", json!(3)),
+        ("${l}", json!(["hello", "hellox", "x"])),
+        ("$${a.b}}", json!("$3}")),
         ("n=${a.b} ${word}!", json!("n=3 hello!")),
         ("${a.t}/${a.n}/${a.f}", json!("True/None/1e-05")),
         ("${a.${key}}", json!(3)),

@@ -1,5 +1,8 @@
 //! A YAML document as a tree that remembers where every key and value stands.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::Vacant;
+
 use serde_json::{Map, Value};
 
 /// Keys from the top of a config down to one node; list positions are written as numbers.
@@ -28,7 +31,7 @@ pub(super) enum Kind {
         doubt: Option<String>,
     },
     List(Vec<Node>),
-    Map(Vec<Entry>),
+    Map(Entries),
 }
 
 /// A key of a mapping and what it holds.
@@ -39,15 +42,52 @@ pub(super) struct Entry {
     pub node: Node,
 }
 
+/// The entries of a mapping in the order of the text, each key once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    list: Vec<Entry>,
+    // Token lists and speaker maps have tens of thousands of keys.
+    index: HashMap<String, usize>,
+}
+
+impl Entries {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.index.get(key).map(|&i| &self.list[i])
+    }
+
+    /// Adds `entry`, unless its key is there already.
+    pub(super) fn add(&mut self, entry: Entry) {
+        if let Vacant(place) = self.index.entry(entry.key.clone()) {
+            place.insert(self.list.len());
+            self.list.push(entry);
+        }
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.list.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = &'a Entry;
+    type IntoIter = std::slice::Iter<'a, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl Node {
-    pub(super) fn map(entries: Vec<Entry>) -> Self {
+    pub(super) fn map(only: Option<Entry>) -> Self {
+        let mut entries = Entries::default();
+        only.into_iter().for_each(|entry| entries.add(entry));
         Self { pos: Pos { line: 1, column: 1, width: 1 }, kind: Kind::Map(entries) }
     }
 
     /// The entry that `key` names, if this is a mapping that has it.
     pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.kind {
-            Kind::Map(entries) => entries.iter().find(|entry| entry.key == key),
+            Kind::Map(entries) => entries.get(key),
             _ => None,
         }
     }

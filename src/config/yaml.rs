@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::json;
 use serde_yaml::granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::tree::{Entry, Kind, Node, Pos};
+use super::tree::{Entries, Entry, Kind, Node, Pos};
 use super::{scalar, syntax};
 
 /// What is wrong with a YAML text.
@@ -135,8 +135,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn entries(&mut self) -> Read<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn entries(&mut self) -> Read<Entries> {
+        let mut entries = Entries::default();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -156,18 +156,14 @@ impl<'t> Reader<'t> {
             let node = self.node(event, &span)?;
             if is_merge {
                 merged.extend(merge_sources(node)?);
-            } else if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+            } else if let Some(first) = entries.get(&key) {
                 let message = format!("`{key}` is given twice: first in line {}", first.pos.line);
                 self.repeated.push(fault(at, &message).hint("remove one of the two"));
             } else {
-                entries.push(Entry { key, pos: at, node });
+                entries.add(Entry { key, pos: at, node });
             }
         }
-        for entry in merged {
-            if entries.iter().all(|own| own.key != entry.key) {
-                entries.push(entry);
-            }
-        }
+        merged.into_iter().for_each(|entry| entries.add(entry));
         Ok(entries)
     }
 }
@@ -175,7 +171,7 @@ impl<'t> Reader<'t> {
 /// What `<<` brings in: one mapping, or several of which the first wins.
 fn merge_sources(node: Node) -> Read<Vec<Entry>> {
     match node.kind {
-        Kind::Map(entries) => Ok(entries),
+        Kind::Map(entries) => Ok(entries.iter().cloned().collect()),
         Kind::List(items) => {
             items.into_iter().map(merge_sources).collect::<Read<Vec<_>>>().map(|all| all.concat())
         }
