@@ -1,7 +1,10 @@
 //! placeholder
 mod inference;
 mod record;
+#[cfg(feature = "speech")]
+pub mod speech;
 mod stage;
+pub mod stages;
 pub use anyhow::Result;
 pub use inference::{Dataset, InferenceEnv, InferenceProvider};
 pub use record::Record;
