@@ -5,6 +5,9 @@
 use super::fbank::Features;
 
 /// The archive entry of `features`, and where in it the object starts that an scp points to.
+///
+/// # Panics
+/// If there are 2^31 frames.
 #[must_use]
 pub fn entry(key: &str, features: &Features) -> (Vec<u8>, usize) {
     let mut bytes = Vec::with_capacity(key.len() + 16 + 4 * features.values.len());

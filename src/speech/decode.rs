@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Seek};
 
 use anyhow::{Context, Result, anyhow, bail};
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -13,13 +14,13 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::audio::{Decoded, Span, frames};
 
-/// A WAV header that a pipe wrote before the length was known says 0, or nearly 2 or 4 GiB.
+/// A WAV header that a program wrote into a pipe, before the length was known, says about 2 GiB
+/// (sox) or 4 GiB (ffmpeg).
 const UNKNOWN_LENGTH: u64 = 0x7fff_0000;
 
 /// Decodes the frames of `span`; damage is an error, not a gap.
 pub(crate) fn read(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
     file.rewind()?;
-    let bytes = file.metadata()?.len();
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut hint = Hint::new();
     hint.with_extension(if magic == b"fLaC" { "flac" } else { "wav" });
@@ -30,12 +31,14 @@ pub(crate) fn read(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decode
     let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
     let parameters = parameters.context("the header does not say how the audio is coded")?;
     let sample_rate = parameters.sample_rate.context("the header gives no sample rate")?;
-    let channels = parameters.channels.as_ref().map_or(1, |channels| channels.count());
+    let channels = parameters.channels.as_ref().map_or(1, Channels::count);
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
         .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
 
-    let total = track.num_frames.filter(|_| bytes < UNKNOWN_LENGTH);
+    let width = channels as u64 * u64::from(parameters.bits_per_sample.unwrap_or(16)).div_ceil(8);
+    let known = |frames: &u64| magic == b"fLaC" || frames * width < UNKNOWN_LENGTH;
+    let total = track.num_frames.filter(known);
     let (start, end) = frames(span, sample_rate)?;
     let mut decoded = Decoded { samples: Vec::new(), channels, sample_rate, total_frames: total };
     if total.is_some_and(|total| start >= total) {

@@ -102,6 +102,9 @@ impl Fbank {
     }
 
     /// The features of samples in `[-1, 1)`.
+    ///
+    /// # Panics
+    /// Never: the buffers fit the plan.
     #[must_use]
     pub fn compute(&self, samples: &[f32]) -> Features {
         let length = self.window.len();

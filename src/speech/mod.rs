@@ -9,11 +9,15 @@ pub mod checksum;
 mod decode;
 pub mod fbank;
 pub mod manifest;
+#[cfg(test)]
+mod manifest_tests;
 mod mel;
 pub mod npy;
 mod resample;
 pub mod sphere;
 mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 mod utterances;
 
 pub use audio::Audio;

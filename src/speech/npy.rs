@@ -37,6 +37,9 @@ fn array(kind: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
 /// A `.npz`: a ZIP archive of uncompressed `.npy` files, as `numpy.savez` writes.
 ///
 /// The records are those of PKWARE's APPNOTE, sections 4.3.7, 4.3.12 and 4.3.16.
+///
+/// # Panics
+/// If an array has 4 GiB.
 #[must_use]
 pub fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     // 1 January 1980, ZIP's earliest: the same input gives the same bytes.

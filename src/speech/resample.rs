@@ -17,7 +17,11 @@ pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
     let length = audio.samples.len();
     let (from, to) = (audio.sample_rate as usize, sample_rate as usize);
     let what = || format!("cannot resample from {from} Hz to {to} Hz");
-    let mut resampler = Fft::<f32>::new(from, to, 1024, 1, FixedSync::Both).with_context(what)?;
+    let block = from / gcd(from, to).max(1);
+    // An even number of blocks, at least 1024 samples: with an odd FFT the result would be half a
+    // sample late, because the resampler's delay would not be a whole number of samples.
+    let chunk = 2 * 512_usize.div_ceil(block.max(1)) * block;
+    let mut resampler = Fft::<f32>::new(from, to, chunk, 1, FixedSync::Both).with_context(what)?;
     if length == 0 {
         return Ok(Audio { samples: Vec::new(), sample_rate });
     }
@@ -26,4 +30,8 @@ pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
     let mut samples = output.take_data();
     samples.truncate((length * to).div_ceil(from));
     Ok(Audio { samples, sample_rate })
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -140,3 +140,80 @@ fn ulaw(byte: u8) -> i16 {
     let magnitude = ((i16::from(byte & 0x0f) << 3) + BIAS) << ((byte >> 4) & 7);
     if byte & 0x80 == 0 { magnitude - BIAS } else { BIAS - magnitude }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speech::testing::{sphere, write};
+
+    const WHOLE: Span = Span { start: 0.0, end: None };
+    const LITTLE: &str = "sample_coding -s3 pcm\nsample_byte_format -s2 01\nsample_n_bytes -i 2";
+
+    fn decoded(fields: &str, bytes: &[u8], span: Span) -> Result<Decoded> {
+        let (_dir, path) = write("a.sph", &sphere(fields, bytes));
+        read(File::open(path).expect("just written"), span)
+    }
+
+    fn fields(count: usize, coding: &str) -> String {
+        format!("sample_count -i {count}\nsample_rate -i 16000\nchannel_count -i 1\n{coding}")
+    }
+
+    #[test]
+    fn both_byte_orders_and_the_checksum() {
+        // 1 + 256 - 1 = 256
+        let samples: [i16; 3] = [1, 256, -1];
+        let big = LITTLE.replace("01", "10");
+        let little = samples.iter().flat_map(|s| s.to_le_bytes()).collect::<Vec<_>>();
+        let swapped = samples.iter().flat_map(|s| s.to_be_bytes()).collect::<Vec<_>>();
+        for (coding, bytes) in [(LITTLE, little), (&big, swapped)] {
+            let right = fields(3, &format!("{coding}\nsample_checksum -i 256"));
+            let found = decoded(&right, &bytes, WHOLE).expect("a right checksum");
+            assert_eq!(found.samples, samples.map(|s| f32::from(s) / 32768.0));
+            let wrong = fields(3, &format!("{coding}\nsample_checksum -i 257"));
+            let error = decoded(&wrong, &bytes, WHOLE).map(|_| ()).expect_err("a wrong checksum");
+            assert!(error.to_string().contains("sum to 256, its header says 257"), "{error}");
+        }
+    }
+
+    #[test]
+    fn ulaw_is_g711() {
+        let bytes = [0xff, 0x7f, 0x00, 0x80, 0xf0];
+        let found =
+            decoded(&fields(5, "sample_coding -s4 ulaw\nsample_n_bytes -i 1"), &bytes, WHOLE);
+        let found = found.expect("mu-law").samples;
+        assert_eq!(found, [0.0, 0.0, -32124.0, 32124.0, 120.0].map(|s: f32| s / 32768.0));
+    }
+
+    #[test]
+    fn a_segment_reads_only_its_bytes() {
+        let bytes: Vec<u8> = (0..32000_i16).flat_map(i16::to_le_bytes).collect();
+        // The checksum is wrong, and a part cannot tell.
+        let fields = fields(32000, &format!("{LITTLE}\nsample_checksum -i 1"));
+        let part = Span { start: 0.5, end: Some(0.501) };
+        let found = decoded(&fields, &bytes, part).expect("a part").samples;
+        assert_eq!(found.len(), 16);
+        assert_eq!(found[0], 8000.0 / 32768.0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let cases = [
+            (fields(22528, LITTLE), "the file ends after 1000 of 22528 samples"),
+            (fields(9, "sample_coding -s26 pcm,embedded-shorten-v2.00"), "sph2pipe -f wav"),
+            (fields(9, "sample_coding -s4 alaw"), "cannot decode `sample_coding alaw`"),
+            (fields(9, &LITTLE.replace("-i 2", "-i 3")), "samples of 3 bytes"),
+            (fields(9, LITTLE).replace("sample_rate -i 16000\n", ""), "no `sample_rate`"),
+            (fields(9, LITTLE).replace("16000", "x"), "`sample_rate` is `x`"),
+            (fields(9, LITTLE).replace("channel_count -i 1", "channel_count -i 0"), "0 channels"),
+        ];
+        for (fields, expected) in cases {
+            let error = decoded(&fields, &[0; 2000], WHOLE).map(|_| ()).expect_err(expected);
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+        for header in ["NIST_1A\n   1024\nsample_rate", "NIST_1A\n   zzz4\n", "NIST_1A\n      0\n"]
+        {
+            let (_dir, path) = write("a.sph", header.as_bytes());
+            assert!(read(File::open(path).expect("just written"), WHOLE).is_err(), "{header}");
+        }
+    }
+}
