@@ -1,0 +1,39 @@
+//! Kaldi's binary archives: a key, a space, and a float matrix.
+//!
+//! The format is that of `Matrix<float>::Write` in Kaldi's `matrix/kaldi-matrix.cc`.
+
+use super::fbank::Features;
+
+/// The archive entry of `features`, and where in it the object starts that an scp points to.
+///
+/// # Panics
+/// If there are 2^31 frames.
+#[must_use]
+pub fn entry(key: &str, features: &Features) -> (Vec<u8>, usize) {
+    let mut bytes = Vec::with_capacity(key.len() + 16 + 4 * features.values.len());
+    bytes.extend_from_slice(key.as_bytes());
+    bytes.push(b' ');
+    let skip = bytes.len();
+    bytes.extend_from_slice(b"\0BFM ");
+    for size in [features.num_frames(), features.dim] {
+        bytes.push(4);
+        let size = i32::try_from(size).expect("a matrix of 2^31 rows would not fit in memory");
+        bytes.extend_from_slice(&size.to_le_bytes());
+    }
+    bytes.extend(features.values.iter().flat_map(|value| value.to_le_bytes()));
+    (bytes, skip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_as_kaldi_writes_them() {
+        let features = Features { values: vec![1.0, -2.0, 0.5, 0.0], dim: 2 };
+        let (bytes, skip) = entry("utt1", &features);
+        assert_eq!(&bytes[..skip], b"utt1 ");
+        let object = b"\0BFM \x04\x02\0\0\0\x04\x02\0\0\0\0\0\x80\x3f\0\0\0\xc0\0\0\0\x3f\0\0\0\0";
+        assert_eq!(&bytes[skip..], object);
+    }
+}

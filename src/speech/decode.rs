@@ -1,0 +1,106 @@
+//! WAV and FLAC by symphonia.
+
+use std::fs::File;
+use std::io::{ErrorKind, Seek};
+
+use anyhow::{Context, Result, anyhow, bail};
+use symphonia::core::audio::Channels;
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+
+use super::audio::{Decoded, Span, frames};
+
+/// A WAV header that a program wrote into a pipe, before the length was known, says about 2 GiB
+/// (sox) or 4 GiB (ffmpeg).
+const UNKNOWN_LENGTH: u64 = 0x7fff_0000;
+
+/// Decodes the frames of `span`; damage is an error, not a gap.
+pub(crate) fn read(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
+    file.rewind()?;
+    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    let mut hint = Hint::new();
+    hint.with_extension(if magic == b"fLaC" { "flac" } else { "wav" });
+    let mut reader = symphonia::default::get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|error| anyhow!("damaged header: {}", words(&error)))?;
+    let track = reader.default_track(TrackType::Audio).context("no audio in the file")?.clone();
+    let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
+    let parameters = parameters.context("the header does not say how the audio is coded")?;
+    let sample_rate = parameters.sample_rate.context("the header gives no sample rate")?;
+    let channels = parameters.channels.as_ref().map_or(1, Channels::count);
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
+
+    let width = channels as u64 * u64::from(parameters.bits_per_sample.unwrap_or(16)).div_ceil(8);
+    let known = |frames: &u64| magic == b"fLaC" || frames * width < UNKNOWN_LENGTH;
+    let total = track.num_frames.filter(known);
+    let (start, end) = frames(span, sample_rate)?;
+    let mut decoded = Decoded { samples: Vec::new(), channels, sample_rate, total_frames: total };
+    if total.is_some_and(|total| start >= total) {
+        return Ok(decoded);
+    }
+    let wanted = (start, end.min(total.unwrap_or(u64::MAX)));
+    let frames = decode(reader.as_mut(), decoder.as_mut(), &track, wanted, &mut decoded.samples)?;
+    if wanted.1 != u64::MAX && frames < wanted.1 - start {
+        let total = total.unwrap_or(wanted.1);
+        bail!("the file ends early: {} of {total} samples could be read", start + frames);
+    }
+    Ok(decoded)
+}
+
+/// Appends the interleaved samples of the frames `start..end`; returns how many frames there were.
+fn decode(
+    reader: &mut dyn FormatReader,
+    decoder: &mut dyn AudioDecoder,
+    track: &Track,
+    (start, end): (u64, u64),
+    samples: &mut Vec<f32>,
+) -> Result<u64> {
+    let mut position = 0;
+    if start > 0 {
+        let ts = i64::try_from(start)?.into();
+        let to = SeekTo::Timestamp { ts, track_id: track.id };
+        let sought = reader.seek(SeekMode::Accurate, to);
+        let sought = sought.map_err(|error| anyhow!("cannot seek: {}", words(&error)))?;
+        position = u64::try_from(sought.actual_ts.get()).unwrap_or(0);
+        decoder.reset();
+    }
+    let (mut frames, mut packet_samples) = (0, Vec::new());
+    while position < end {
+        let packet = match reader.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break,
+            Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => break,
+            Err(error) => bail!("damaged after {position} samples: {}", words(&error)),
+        };
+        let buffer = decoder
+            .decode(&packet)
+            .map_err(|error| anyhow!("damaged after {position} samples: {}", words(&error)))?;
+        let (channels, length) = (buffer.num_planes(), buffer.frames() as u64);
+        packet_samples.clear();
+        buffer.copy_to_vec_interleaved(&mut packet_samples);
+        let from = start.saturating_sub(position).min(length);
+        let to = (end - position).min(length);
+        if from < to {
+            samples.extend_from_slice(
+                &packet_samples[from as usize * channels..to as usize * channels],
+            );
+            frames += to - from;
+        }
+        position += length;
+    }
+    Ok(frames)
+}
+
+/// symphonia's message without its own prefix.
+fn words(error: &Error) -> String {
+    match error {
+        Error::DecodeError(reason) | Error::Unsupported(reason) => (*reason).to_owned(),
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,37 @@
+//! Sample rate conversion by rubato's FFT resampler.
+
+use anyhow::{Context, Result};
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler};
+
+use super::Audio;
+
+/// Converts to `sample_rate` Hz; audio that has it already is returned as it is.
+///
+/// # Errors
+/// When either rate is zero.
+pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
+    if audio.sample_rate == sample_rate {
+        return Ok(audio);
+    }
+    let length = audio.samples.len();
+    let (from, to) = (audio.sample_rate as usize, sample_rate as usize);
+    let what = || format!("cannot resample from {from} Hz to {to} Hz");
+    let block = from / gcd(from, to).max(1);
+    // An even number of blocks, at least 1024 samples: with an odd FFT the result would be half a
+    // sample late, because the resampler's delay would not be a whole number of samples.
+    let chunk = 2 * 512_usize.div_ceil(block.max(1)) * block;
+    let mut resampler = Fft::<f32>::new(from, to, chunk, 1, FixedSync::Both).with_context(what)?;
+    if length == 0 {
+        return Ok(Audio { samples: Vec::new(), sample_rate });
+    }
+    let input = InterleavedSlice::new(&audio.samples, 1, length).with_context(what)?;
+    let output = resampler.process_all(&input, length, None).with_context(what)?;
+    let mut samples = output.take_data();
+    samples.truncate((length * to).div_ceil(from));
+    Ok(Audio { samples, sample_rate })
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

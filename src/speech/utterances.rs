@@ -1,0 +1,111 @@
+//! The dataset of the speech stages.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{Audio, Utterance, audio, checksum, manifest};
+use crate::Dataset;
+
+/// Where a stage's audio comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// See [`manifest::read`].
+    pub manifest: &'a Path,
+    /// A Kaldi `segments` file.
+    pub segments: Option<&'a Path>,
+    /// The channel to take, counted from 0; `None` is the mean of all.
+    pub channel: Option<usize>,
+    /// Hz; other audio is resampled.
+    pub sample_rate: u32,
+}
+
+/// The utterances of a manifest.
+#[derive(Debug, Clone)]
+pub struct Utterances {
+    utterances: Vec<Utterance>,
+    folder: PathBuf,
+    channel: Option<usize>,
+    sample_rate: u32,
+}
+
+impl Source<'_> {
+    /// Lists the utterances, without touching their audio.
+    ///
+    /// # Errors
+    /// As [`manifest::read`].
+    pub fn utterances(&self) -> Result<Utterances> {
+        Ok(Utterances {
+            utterances: manifest::read(self.manifest, self.segments)?,
+            folder: self.manifest.parent().map(Path::to_path_buf).unwrap_or_default(),
+            channel: self.channel,
+            sample_rate: self.sample_rate,
+        })
+    }
+
+    /// The SHA-256 of the manifest and of its segments.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn inputs(&self) -> Result<Value> {
+        let beside = manifest::segments_beside(self.manifest);
+        let segments = self.segments.or(beside.as_deref());
+        let mut inputs = json!({"manifest": checksum::sha256(self.manifest)?});
+        if let Some(segments) = segments {
+            inputs["segments"] = checksum::sha256(segments)?.into();
+        }
+        Ok(inputs)
+    }
+}
+
+impl Utterances {
+    /// Utterance `idx`.
+    ///
+    /// # Errors
+    /// When there are not so many, which means that the manifest became shorter during the run.
+    pub fn get(&self, idx: u64) -> Result<&Utterance> {
+        usize::try_from(idx).ok().and_then(|idx| self.utterances.get(idx)).with_context(|| {
+            format!("no utterance {idx}: the manifest has {}", self.utterances.len())
+        })
+    }
+
+    /// Reads the audio of utterance `idx`, mono and at the stage's sample rate.
+    ///
+    /// # Errors
+    /// As [`audio::read`].
+    pub fn audio(&self, idx: u64) -> Result<Audio> {
+        let utterance = self.get(idx)?;
+        let path = self.locate(&utterance.path);
+        audio::read(&path, utterance.span, self.channel, self.sample_rate)
+    }
+
+    /// What a person calls utterance `idx`: `UTT_ID (PATH)`.
+    #[must_use]
+    pub fn name(&self, idx: u64) -> Option<String> {
+        let utterance = self.get(idx).ok()?;
+        Some(format!("{} ({})", utterance.id, utterance.path.display()))
+    }
+
+    /// A relative path starts at the current directory, as in Kaldi; if nothing is there, at the
+    /// manifest's. Asked when the audio is read, since asking for all would touch every file.
+    fn locate<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
+        let beside = self.folder.join(path);
+        if path.is_relative() && !path.exists() && beside.exists() {
+            return Cow::Owned(beside);
+        }
+        Cow::Borrowed(path)
+    }
+}
+
+impl Dataset for Utterances {
+    fn len(&self) -> u64 {
+        self.utterances.len() as u64
+    }
+
+    /// Seconds, if the manifest says so for every utterance.
+    fn costs(&self) -> Option<Vec<f64>> {
+        self.utterances.iter().map(|utterance| utterance.duration).collect()
+    }
+}

@@ -1,0 +1,159 @@
+//! The stage `collect_stats`: mean and variance of filterbank features over all utterances, as
+//! ESPnet's `collect_stats` has them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::fbank::default;
+use super::files::write_atomically;
+use crate::speech::{self, Source, Utterances, fbank, npy};
+use crate::{Env, InferenceProvider, Record, Runner};
+
+/// The parameters of `collect_stats`: those of `fbank` but the kind of file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectStatsProvider {
+    /// `wav.scp`, `*.tsv` or `*.jsonl`.
+    pub manifest: PathBuf,
+    /// A Kaldi `segments` file; for a `wav.scp` the one beside it, if any.
+    pub segments: Option<PathBuf>,
+    /// The channel to take, counted from 0; without it the mean of all channels.
+    pub channel: Option<usize>,
+    /// Hz; other audio is resampled.
+    #[serde(default = "default::sample_rate")]
+    pub sample_rate: u32,
+    /// Values per frame.
+    #[serde(default = "default::num_mel_bins")]
+    pub num_mel_bins: usize,
+    /// Milliseconds.
+    #[serde(default = "default::frame_length")]
+    pub frame_length: f64,
+    /// Milliseconds.
+    #[serde(default = "default::frame_shift")]
+    pub frame_shift: f64,
+    /// Hz.
+    #[serde(default = "default::low_freq")]
+    pub low_freq: f64,
+    /// Hz; zero or negative counts from the Nyquist frequency.
+    #[serde(default)]
+    pub high_freq: f64,
+}
+
+impl CollectStatsProvider {
+    fn source(&self) -> Source<'_> {
+        Source {
+            manifest: &self.manifest,
+            segments: self.segments.as_deref(),
+            channel: self.channel,
+            sample_rate: self.sample_rate,
+        }
+    }
+}
+
+impl InferenceProvider for CollectStatsProvider {
+    type Dataset = Utterances;
+    type Model = speech::Fbank;
+
+    fn build_dataset(&self) -> Result<Utterances> {
+        self.source().utterances()
+    }
+
+    fn build_model(&self) -> Result<speech::Fbank> {
+        speech::Fbank::new(&fbank::Options {
+            sample_rate: self.sample_rate,
+            num_mel_bins: self.num_mel_bins,
+            frame_length: self.frame_length,
+            frame_shift: self.frame_shift,
+            low_freq: self.low_freq,
+            high_freq: self.high_freq,
+        })
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        self.source().inputs()
+    }
+}
+
+/// The runner.
+pub struct CollectStats;
+
+#[derive(Serialize, Deserialize)]
+struct Item {
+    utt_id: String,
+    num_frames: u64,
+    duration: f64,
+    sum: Vec<f64>,
+    sum_square: Vec<f64>,
+}
+
+impl Runner for CollectStats {
+    type Provider = CollectStatsProvider;
+
+    fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
+        let audio = env.dataset.audio(idx)?;
+        let features = env.model.compute(&audio.samples);
+        let (mut sum, mut sum_square) = (vec![0.0; features.dim], vec![0.0; features.dim]);
+        for frame in features.frames() {
+            for ((value, sum), square) in frame.iter().zip(&mut sum).zip(&mut sum_square) {
+                let value = f64::from(*value);
+                *sum += value;
+                *square += value * value;
+            }
+        }
+        Record::new(Item {
+            utt_id: env.dataset.get(idx)?.id.clone(),
+            num_frames: features.num_frames() as u64,
+            duration: audio.duration(),
+            sum,
+            sum_square,
+        })
+    }
+
+    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
+        env.dataset.name(idx)
+    }
+
+    /// Writes `feats_stats.npz` (`count`, `sum`, `sum_square`: what ESPnet's `GlobalMVN` reads) and
+    /// `feats_stats.json` (`count`, `mean`, `var`). Sums are taken in index order, so the bytes do
+    /// not depend on how the run was split.
+    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+        let (mut count, mut sum, mut sum_square) = (0, Vec::new(), Vec::new());
+        for record in records {
+            let record = record?;
+            count += record.get::<i64>("num_frames")?;
+            add(&mut sum, &record.get::<Vec<f64>>("sum")?)?;
+            add(&mut sum_square, &record.get::<Vec<f64>>("sum_square")?)?;
+        }
+        let npz = npy::npz(&[
+            ("count", npy::int64(count)),
+            ("sum", npy::float64(&sum, &[sum.len()])),
+            ("sum_square", npy::float64(&sum_square, &[sum_square.len()])),
+        ]);
+        write_atomically(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
+        if count == 0 {
+            bail!("no frames: every utterance is shorter than one frame");
+        }
+        let mean: Vec<f64> = sum.iter().map(|sum| sum / count as f64).collect();
+        let squares = sum_square.iter().zip(&mean);
+        let var: Vec<f64> = squares.map(|(sq, mean)| sq / count as f64 - mean * mean).collect();
+        let stats = json!({"count": count, "mean": mean, "var": var});
+        write_atomically(&output_dir.join("feats_stats.json"), |file| {
+            Ok(writeln!(file, "{stats}")?)
+        })
+    }
+}
+
+fn add(total: &mut Vec<f64>, values: &[f64]) -> Result<()> {
+    if total.is_empty() {
+        total.resize(values.len(), 0.0);
+    }
+    if total.len() != values.len() {
+        bail!("a record has {} values, another {}", values.len(), total.len());
+    }
+    total.iter_mut().zip(values).for_each(|(total, value)| *total += value);
+    Ok(())
+}

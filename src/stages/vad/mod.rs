@@ -1,0 +1,162 @@
+//! The stage `vad`: where people speak, by Silero VAD (<https://github.com/snakers4/silero-vad>).
+
+mod onnx;
+mod silero;
+mod timestamps;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::speech::{Source, Utterances, checksum};
+use crate::{Env, InferenceProvider, Record, Runner};
+pub use silero::{SAMPLE_RATE, Silero, WINDOW};
+pub use timestamps::{Options, Segment, speech_timestamps};
+
+/// The parameters of `vad`, the section of that name. The thresholds and durations are those of
+/// Silero's `get_speech_timestamps`, with its defaults.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VadProvider {
+    /// `wav.scp`, `*.tsv` or `*.jsonl`.
+    pub manifest: PathBuf,
+    /// A Kaldi `segments` file; for a `wav.scp` the one beside it, if any.
+    pub segments: Option<PathBuf>,
+    /// The channel to take, counted from 0; without it the mean of all channels.
+    pub channel: Option<usize>,
+    /// `silero_vad.onnx`, as Silero ships it.
+    pub model: PathBuf,
+    /// The SHA-256 that the model must have.
+    pub model_sha256: Option<String>,
+    /// Speech starts at this probability.
+    #[serde(default = "default::threshold")]
+    pub threshold: f32,
+    /// Speech ends below this probability; by default 0.15 less than `threshold`.
+    pub neg_threshold: Option<f32>,
+    /// Shorter speech is dropped.
+    #[serde(default = "default::min_speech_duration_ms")]
+    pub min_speech_duration_ms: u32,
+    /// Longer speech is cut at its longest pause.
+    pub max_speech_duration_s: Option<f64>,
+    /// Shorter pauses do not end speech.
+    #[serde(default = "default::min_silence_duration_ms")]
+    pub min_silence_duration_ms: u32,
+    /// Added at both ends.
+    #[serde(default = "default::speech_pad_ms")]
+    pub speech_pad_ms: u32,
+    /// Records get `probs`, the speech probability of every window of 32 ms.
+    #[serde(default)]
+    pub probabilities: bool,
+}
+
+mod default {
+    pub(super) fn threshold() -> f32 {
+        0.5
+    }
+    pub(super) fn min_speech_duration_ms() -> u32 {
+        250
+    }
+    pub(super) fn min_silence_duration_ms() -> u32 {
+        100
+    }
+    pub(super) fn speech_pad_ms() -> u32 {
+        30
+    }
+}
+
+impl VadProvider {
+    fn source(&self) -> Source<'_> {
+        Source {
+            manifest: &self.manifest,
+            segments: self.segments.as_deref(),
+            channel: self.channel,
+            sample_rate: SAMPLE_RATE,
+        }
+    }
+
+    fn options(&self) -> Result<Options> {
+        let threshold = self.threshold;
+        let neg_threshold = self.neg_threshold.unwrap_or((threshold - 0.15).max(0.01));
+        if !(0.0..=1.0).contains(&threshold) || neg_threshold > threshold {
+            bail!("threshold {threshold} with neg_threshold {neg_threshold}");
+        }
+        Ok(Options {
+            threshold,
+            neg_threshold,
+            min_speech_duration_ms: self.min_speech_duration_ms,
+            max_speech_duration_s: self.max_speech_duration_s,
+            min_silence_duration_ms: self.min_silence_duration_ms,
+            speech_pad_ms: self.speech_pad_ms,
+        })
+    }
+}
+
+/// The network, and how its probabilities become segments.
+pub struct Model {
+    silero: Silero,
+    options: Options,
+    probabilities: bool,
+}
+
+impl InferenceProvider for VadProvider {
+    type Dataset = Utterances;
+    type Model = Model;
+
+    fn build_dataset(&self) -> Result<Utterances> {
+        self.source().utterances()
+    }
+
+    fn build_model(&self) -> Result<Model> {
+        let path = self.model.display();
+        let bytes = fs::read(&self.model).with_context(|| format!("failed to read `{path}`"))?;
+        if let Some(expected) = &self.model_sha256 {
+            checksum::verify(&self.model, &bytes, expected)?;
+        }
+        let silero =
+            Silero::from_onnx(&bytes).with_context(|| format!("failed to load `{path}`"))?;
+        Ok(Model { silero, options: self.options()?, probabilities: self.probabilities })
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        let mut inputs = self.source().inputs()?;
+        inputs["model"] = json!(checksum::sha256(&self.model)?);
+        Ok(inputs)
+    }
+}
+
+/// The runner.
+pub struct Vad;
+
+#[derive(Serialize)]
+struct Item<'a> {
+    utt_id: &'a str,
+    duration: f64,
+    segments: Vec<(f64, f64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probs: Option<Vec<f32>>,
+}
+
+impl Runner for Vad {
+    type Provider = VadProvider;
+
+    fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
+        let utt_id = &env.dataset.get(idx)?.id;
+        let audio = env.dataset.audio(idx)?;
+        let Model { silero, options, probabilities } = &env.model;
+        let probs = silero.probabilities(&audio.samples)?;
+        let seconds = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE);
+        let segments = speech_timestamps(&probs, audio.samples.len() as u64, options)
+            .iter()
+            .map(|segment| (seconds(segment.start), seconds(segment.end)))
+            .collect();
+        let probs = probabilities.then_some(probs);
+        Record::new(Item { utt_id, duration: audio.duration(), segments, probs })
+    }
+
+    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
+        env.dataset.name(idx)
+    }
+}

@@ -1,0 +1,161 @@
+//! The network of Silero VAD v6 for 16 kHz, on candle.
+//!
+//! A window of 512 samples, after the last 64 of the window before: short-time spectrum, four
+//! convolutions, an LSTM cell, a logistic output. Only the LSTM depends on the window before, so
+//! everything else is computed for many windows at once.
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+
+use super::onnx::{self, Weight};
+
+/// The sample rate of the network in Hz.
+pub const SAMPLE_RATE: u32 = 16_000;
+/// Samples per window: 32 ms.
+pub const WINDOW: usize = 512;
+
+const CONTEXT: usize = 64;
+/// Samples mirrored after a window, so that its last spectrum frame is whole.
+const REFLECTED: usize = 64;
+const HOP: usize = 128;
+const BINS: usize = 129;
+const HIDDEN: usize = 128;
+/// Windows per batch (16 s): an hour of audio must not take a gigabyte.
+const BATCH: usize = 512;
+
+/// Silero VAD.
+pub struct Silero {
+    /// Cosines and sines: (258, 1, 256).
+    basis: Tensor,
+    /// Weight (out, in, 3), bias (1, out, 1), stride.
+    convolutions: [(Tensor, Tensor, usize); 4],
+    /// (128, 512): the input's part of the four gates, and both biases.
+    input: (Tensor, Tensor),
+    /// The state's part of the four gates, transposed: 512 values for each of 128 units.
+    recurrent: Vec<f32>,
+    output: (Vec<f32>, f32),
+}
+
+impl Silero {
+    /// Takes the weights out of `silero_vad.onnx` (or `silero_vad_16k_op15.onnx`). The
+    /// `.safetensors` in Silero's wheel will not do: it is an older training.
+    ///
+    /// # Errors
+    /// When the file is not that model.
+    pub fn from_onnx(bytes: &[u8]) -> Result<Self> {
+        let weights = onnx::weights(bytes)?;
+        // `silero_vad.onnx` has one branch per sample rate, with the same names but for a prefix.
+        const BASIS: &str = "stft.forward_basis_buffer";
+        let prefix = weights
+            .iter()
+            .find(|weight| weight.shape == [2 * BINS, 1, 2 * HOP] && weight.name.ends_with(BASIS))
+            .and_then(|weight| weight.name.strip_suffix(BASIS))
+            .context("not Silero VAD for 16 kHz (`silero_vad.onnx` of silero-vad 5 or 6)")?;
+        let find = |name: &str, shape: &[usize]| -> Result<&Weight> {
+            let full = format!("{prefix}{name}");
+            weights
+                .iter()
+                .find(|weight| weight.name == full && weight.shape == shape)
+                .with_context(|| format!("no weight `{name}` of shape {shape:?}"))
+        };
+        let tensor = |name: &str, shape: &[usize]| -> Result<Tensor> {
+            Ok(Tensor::from_slice(&find(name, shape)?.values, shape, &Device::Cpu)?)
+        };
+        let convolution = |layer: usize, inputs: usize, outputs: usize, stride: usize| {
+            let name = |what| format!("encoder.{layer}.reparam_conv.{what}");
+            let weight = tensor(&name("weight"), &[outputs, inputs, 3])?;
+            let bias = tensor(&name("bias"), &[outputs])?.reshape((1, outputs, 1))?;
+            Ok::<_, anyhow::Error>((weight, bias, stride))
+        };
+        let gates = 4 * HIDDEN;
+        let biases =
+            (tensor("decoder.rnn.bias_ih", &[gates])? + tensor("decoder.rnn.bias_hh", &[gates])?)?;
+        let input = tensor("decoder.rnn.weight_ih", &[gates, HIDDEN])?.t()?.contiguous()?;
+        let recurrent = tensor("decoder.rnn.weight_hh", &[gates, HIDDEN])?.t()?.contiguous()?;
+        let output = find("decoder.decoder.2.weight", &[1, HIDDEN, 1])?.values.clone();
+        Ok(Self {
+            basis: tensor(BASIS, &[2 * BINS, 1, 2 * HOP])?,
+            convolutions: [
+                convolution(0, BINS, 128, 1)?,
+                convolution(1, 128, 64, 2)?,
+                convolution(2, 64, 64, 2)?,
+                convolution(3, 64, HIDDEN, 1)?,
+            ],
+            input: (input, biases),
+            recurrent: recurrent.flatten_all()?.to_vec1()?,
+            output: (output, find("decoder.decoder.2.bias", &[1])?.values[0]),
+        })
+    }
+
+    /// The probability of speech in every window; the last one is padded with zeros.
+    ///
+    /// # Errors
+    /// None are expected: shapes were checked when the model was loaded.
+    pub fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        let count = samples.len().div_ceil(WINDOW);
+        let mut state = State { hidden: vec![0.0; HIDDEN], cell: vec![0.0; HIDDEN] };
+        let mut probabilities = Vec::with_capacity(count);
+        for first in (0..count).step_by(BATCH) {
+            let windows = first..count.min(first + BATCH);
+            let batch = windows.len();
+            let inputs = windows.flat_map(|window| padded(samples, window)).collect::<Vec<_>>();
+            let width = CONTEXT + WINDOW + REFLECTED;
+            let inputs = Tensor::from_vec(inputs, (batch, 1, width), &Device::Cpu)?;
+            let gates = self.gates(&inputs)?.flatten_all()?.to_vec1::<f32>()?;
+            let steps = gates.chunks_exact(4 * HIDDEN);
+            probabilities.extend(steps.map(|gates| self.step(gates, &mut state)));
+        }
+        Ok(probabilities)
+    }
+
+    /// What of the LSTM's gates does not depend on its state: (windows, 512).
+    fn gates(&self, inputs: &Tensor) -> Result<Tensor> {
+        let spectrum = inputs.conv1d(&self.basis, 0, HOP, 1, 1)?;
+        let (real, imaginary) = (spectrum.narrow(1, 0, BINS)?, spectrum.narrow(1, BINS, BINS)?);
+        let mut x = (real.sqr()? + imaginary.sqr()?)?.sqrt()?;
+        for (weight, bias, stride) in &self.convolutions {
+            x = x.conv1d(weight, 1, *stride, 1, 1)?.broadcast_add(bias)?.relu()?;
+        }
+        let (weight, bias) = &self.input;
+        Ok(x.squeeze(2)?.matmul(weight)?.broadcast_add(bias)?)
+    }
+
+    /// One step of the LSTM in plain Rust: as tensors of one row it would be mostly allocation.
+    fn step(&self, gates: &[f32], State { hidden, cell }: &mut State) -> f32 {
+        let mut gates = gates.to_vec();
+        for (value, row) in hidden.iter().zip(self.recurrent.chunks_exact(4 * HIDDEN)) {
+            for (gate, weight) in gates.iter_mut().zip(row) {
+                *gate += value * weight;
+            }
+        }
+        let (weights, bias) = &self.output;
+        let mut logit = *bias;
+        for unit in 0..HIDDEN {
+            // PyTorch's order of gates: input, forget, cell, output.
+            let [input, forget, new, output] = [0, 1, 2, 3].map(|k| gates[k * HIDDEN + unit]);
+            cell[unit] = sigmoid(forget) * cell[unit] + sigmoid(input) * new.tanh();
+            hidden[unit] = sigmoid(output) * cell[unit].tanh();
+            logit += weights[unit] * hidden[unit].max(0.0);
+        }
+        sigmoid(logit)
+    }
+}
+
+struct State {
+    hidden: Vec<f32>,
+    cell: Vec<f32>,
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// One window with its context before and its own end mirrored after; zeros where there is no audio.
+fn padded(samples: &[f32], window: usize) -> impl Iterator<Item = f32> {
+    let length = CONTEXT + WINDOW;
+    let at = move |i: usize| {
+        let position = (window * WINDOW + i).checked_sub(CONTEXT);
+        position.and_then(|position| samples.get(position)).copied().unwrap_or(0.0)
+    };
+    (0..length).chain((0..REFLECTED).map(move |i| length - 2 - i)).map(at)
+}

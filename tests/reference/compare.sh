@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Compares the built-in stages with what they claim to equal, on AN4:
+#   vad            Silero's own silero_vad.onnx under onnxruntime, and Silero's own segment rules
+#   fbank          kaldi-native-fbank
+#   collect_stats  numpy over the reference's features
+# The references are installed from PyPI (CPU only, about 100 MB) into target/reference, once.
+#
+# usage: tests/reference/compare.sh [DIRECTORY]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=${1:-target/reference}
+mkdir -p "${work}"
+work=$(cd "${work}" && pwd)
+recipe=$(pwd)/recipes/mini_an4
+
+if [ ! -e "${work}/venv/complete" ]; then
+    rm -rf "${work}/venv"
+    python3 -m venv "${work}/venv"
+    "${work}/venv/bin/pip" install --quiet \
+        numpy onnxruntime==1.31.1 kaldi-native-fbank==1.23.0 packaging
+    # silero-vad depends on torch, which its segment rules only import: see torch.py.
+    "${work}/venv/bin/pip" install --quiet --no-deps silero-vad==6.2.3
+    touch "${work}/venv/complete"
+fi
+
+"${recipe}/local/fetch.sh"
+cd "${recipe}"
+local/prepare.py
+
+. ./path.sh
+exp=${work}/exp
+rm -rf "${exp}"
+espnet3-par run conf/train.yaml --stage vad --set "exp_dir=${exp}" --set vad.probabilities=true
+espnet3-par run conf/train.yaml --stage fbank --set "exp_dir=${exp}" --set fbank.format=npy
+espnet3-par run conf/train.yaml --stage collect_stats --set "exp_dir=${exp}" \
+    --set collect_stats.manifest=data/all/wav.scp
+
+PYTHONPATH=../../tests/reference/standin "${work}/venv/bin/python" \
+    ../../tests/reference/compare.py data/all/wav.scp downloads/silero_vad.onnx "${exp}"
