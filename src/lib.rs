@@ -5,7 +5,9 @@ mod inference;
 mod record;
 mod stage;
 pub use anyhow::Result;
-pub use config::*;
+pub use config::{
+    Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet,
+};
 pub use indices::{Indices, IndicesError};
 pub use inference::{Dataset, InferenceEnv, InferenceProvider};
 pub use record::Record;

@@ -19,6 +19,9 @@ pub(super) fn load(
     checker: &mut Checker<'_>,
 ) -> (Value, Option<Box<dyn LoadedStage>>) {
     let top: Path = vec![stage.name.to_owned()];
+    if checker.failed.contains(&top) {
+        return (Value::Null, None);
+    }
     let params = match checker.given(&top) {
         Some(_) => match checker.mapping(&top) {
             Some(params) => params,
@@ -30,11 +33,10 @@ pub(super) fn load(
     let mut trial = params.clone();
     let mut gone: Vec<Path> = Vec::new();
     for path in checker.failed.iter().filter(|path| path.len() > 1 && path[0] == top[0]) {
-        remove(&mut trial, &path[1..]);
-        gone.push(path[1..].to_vec());
+        gone.extend(remove(&mut trial, &path[1..]));
     }
     let before = checker.found.len();
-    let broken = !gone.is_empty() || checker.failed.contains(&top);
+    let broken = !gone.is_empty();
     for _ in 0..MAX_COMPLAINTS {
         let complaint = match stage.load(&trial) {
             Ok(loaded) => {
@@ -94,7 +96,7 @@ impl Complaint {
                 };
                 let message = format!("unknown key `{field}` in `{}`", dotted(&full(&parent)));
                 checker.error(&full(&path), Part::Key, message, Some(hint));
-                remove(trial, &path)
+                remove(trial, &path).is_some()
             }
             Self::Missing { path } => {
                 // What was taken out for another reason has had its message.
@@ -113,8 +115,9 @@ impl Complaint {
                 let hint = untyped(tree::find(trial, &path), &message);
                 let message = format!("`{}` {}", dotted(&full(&path)), plain_words(&message));
                 checker.error(&full(&path), Part::Value, message, hint);
-                gone.push(path.clone());
-                !path.is_empty() && remove(trial, &path)
+                let removed = remove(trial, &path);
+                gone.extend(removed.clone());
+                removed.is_some()
             }
         }
     }
@@ -204,13 +207,14 @@ fn parent<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
     })
 }
 
-fn remove(root: &mut Value, path: &[String]) -> bool {
-    let Some((last, above)) = path.split_last() else { return false };
-    match parent(root, above) {
-        Some(Value::Object(map)) => map.shift_remove(last).is_some(),
+/// Takes out what is at `path`, or the list it is in, and tells which.
+fn remove(root: &mut Value, path: &[String]) -> Option<Path> {
+    let (last, above) = path.split_last()?;
+    match parent(root, above)? {
+        Value::Object(map) => map.shift_remove(last).map(|_| path.to_vec()),
         // Other items keep their numbers only if the whole list goes.
-        Some(Value::Array(_)) => remove(root, above),
-        _ => false,
+        Value::Array(_) => remove(root, above),
+        _ => None,
     }
 }
 
