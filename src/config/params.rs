@@ -51,6 +51,11 @@ pub(super) fn load(
             break;
         }
     }
+    // Nothing gets past without a word, even what was thought to have had one.
+    if !broken && checker.found.len() == before {
+        let message = format!("the stage does not take its section `{}`", stage.name);
+        checker.error(&top, Part::Key, message, None);
+    }
     (params, None)
 }
 
@@ -112,7 +117,8 @@ impl Complaint {
                 stand_in(stage, trial, &path)
             }
             Self::Wrong { path, message } => {
-                let hint = untyped(tree::find(trial, &path), &message);
+                let value = tree::find(trial, &path);
+                let hint = untyped(value, &message).or_else(|| near_word(&message));
                 let message = format!("`{}` {}", dotted(&full(&path)), plain_words(&message));
                 checker.error(&full(&path), Part::Value, message, hint);
                 let removed = remove(trial, &path);
@@ -163,8 +169,23 @@ fn untyped(value: Option<&Value>, message: &str) -> Option<String> {
     })
 }
 
+/// The word and the known ones, if the complaint is of a word that is not among them.
+fn variant(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown variant ")?;
+    let mut words = rest.split('`').skip(1).step_by(2);
+    Some((words.next()?, words.collect()))
+}
+
+fn near_word(message: &str) -> Option<String> {
+    let (word, known) = variant(message)?;
+    keys::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}
+
 /// serde's words without its Rust types.
 fn plain_words(message: &str) -> String {
+    if let Some((word, known)) = variant(message) {
+        return format!("must be one of {}, but is `{word}`", keys::listed(known));
+    }
     let Some((found, expected)) = message
         .split_once(": ")
         .filter(|(kind, _)| matches!(*kind, "invalid type" | "invalid value"))
@@ -173,8 +194,12 @@ fn plain_words(message: &str) -> String {
         return format!("is refused: {message}");
     };
     let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" => "a whole number from -128 to 127",
+        "i16" => "a whole number from -32768 to 32767",
+        "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "a string" | "string" | "path string" => "a text",

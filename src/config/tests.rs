@@ -18,8 +18,16 @@ struct Vad {
     #[serde(default)]
     frames: Vec<u32>,
     model: Option<Model>,
+    mode: Option<Mode>,
     #[serde(default)]
     limits: std::collections::BTreeMap<String, u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Fast,
+    Exact,
 }
 
 #[derive(Deserialize)]
