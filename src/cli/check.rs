@@ -1,0 +1,72 @@
+//! `check`: what a config says when all is put together, and what a run of it would do.
+
+use clap::Args;
+
+use super::ConfigArgs;
+use super::fail::{Exit, Fail};
+use crate::config::Config;
+use crate::drive::{Planned, job, plan};
+use crate::stage::Stage;
+use crate::survey::Survey;
+
+/// Print the resolved config and the plan, and do nothing.
+#[derive(Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print where each value comes from.
+    #[arg(long)]
+    origins: bool,
+}
+
+impl Check {
+    pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
+        let config = self.config.load(stages)?;
+        if self.origins {
+            let origins = config.origins();
+            let width =
+                origins.iter().map(|(key, value, _)| key.len() + value.len()).max().unwrap_or(0);
+            for (key, value, origin) in origins {
+                let padding = " ".repeat(width - key.len() - value.len());
+                println!("{key}: {value}{padding}  # {origin}");
+            }
+        } else {
+            print!("{}", config.to_yaml());
+        }
+        println!();
+        print!("{}", describe(&config, &plan(&config)?)?);
+        Ok(Exit::Done)
+    }
+}
+
+/// The plan in words.
+pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fail> {
+    let Planned { run, spec, resumes } = planned;
+    let parallel = &config.parallel;
+    let smallest = (0..spec.num_shards()).map(|shard| spec.len(shard)).min().unwrap_or(0);
+    let largest = (0..spec.num_shards()).map(|shard| spec.len(shard)).max().unwrap_or(0);
+    let mut text = format!(
+        "# stage {}: {} of {} items in {} shards of {smallest} to {largest}\n",
+        config.stage.name,
+        spec.total(),
+        spec.fingerprint.num_items,
+        spec.num_shards(),
+    );
+    text += &format!(
+        "# {}: {} workers of {} threads, batches of {}\n",
+        parallel.env, parallel.n_workers, parallel.threads_per_worker, config.batch_size,
+    );
+    let place = run.root().display();
+    if *resumes && run.shards().is_dir() {
+        let progress = Survey::new(run, spec).look()?;
+        let settled = progress.done + progress.failed;
+        text += &format!(
+            "# {place} has {settled} of {} items; a run goes on from there\n",
+            spec.total()
+        );
+    } else {
+        text += &format!("# {place} is new\n");
+    }
+    text += &format!("# {}\n", shell_words::join(job(config, run)?.argv));
+    Ok(text)
+}

@@ -1,0 +1,150 @@
+//! `collect`: merges the shards' records, as JSONL or in Kaldi's form.
+
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::fail::{Exit, Fail};
+use super::processes::load_stage;
+use crate::collect::{Collected, collect, parse_record, read_lines, records, write_to};
+use crate::record::Record;
+use crate::run_dir::RunDir;
+use crate::spec::Spec;
+use crate::stage::Stage;
+
+/// Merge the records of a run into one file, in item order.
+///
+/// Every item must be there once; the file appears whole or not at all.
+#[derive(Args)]
+pub(super) struct Collect {
+    /// The run directory.
+    run: PathBuf,
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+    /// For scp: the field that comes first on a line.
+    #[arg(long, value_name = "FIELD", requires = "field")]
+    key: Option<String>,
+    /// For scp: the field that follows it.
+    #[arg(long, value_name = "FIELD", requires = "key")]
+    field: Option<String>,
+    /// Write here, and not to results.jsonl (or FIELD.scp) in the run directory.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "stdout")]
+    output: Option<PathBuf>,
+    /// Write to standard output.
+    #[arg(long)]
+    stdout: bool,
+    /// Take what is there of a run that is not complete, and say what is missing.
+    #[arg(long)]
+    partial: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// `KEY VALUE` lines, as Kaldi and ESPnet read them.
+    Scp,
+}
+
+impl Collect {
+    pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
+        let run = RunDir::new(&self.run);
+        let spec = Spec::read(&run)?;
+        if self.format == Format::Scp && self.key.is_none() {
+            let example = "as in `--format scp --key utt_id --field text`";
+            return Err(Fail::usage(anyhow!("scp needs --key and --field"), example));
+        }
+        let plain = self.format == Format::Jsonl && self.output.is_none();
+        let collected = if plain && !self.stdout && !self.partial {
+            let collected = collect(&run, &spec)?;
+            if let Ok(stage) = load_stage(stages, &spec) {
+                stage
+                    .merge(&mut records(&run.results())?, run.root())
+                    .context("failed to merge")?;
+            } else {
+                eprintln!(
+                    "note: this program has no stage `{}`: nothing was merged",
+                    spec.fingerprint.stage
+                );
+            }
+            eprintln!("{}", run.results().display());
+            collected
+        } else if self.stdout {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            let collected = self.write(&run, &spec, &mut out)?;
+            out.flush()?;
+            collected
+        } else {
+            let path = self.output.clone().unwrap_or_else(|| self.default_output(&run));
+            let collected = write_to(&path, |out| self.write(&run, &spec, out))?;
+            eprintln!("{}", path.display());
+            collected
+        };
+        Ok(conclude(&collected))
+    }
+
+    fn default_output(&self, run: &RunDir) -> PathBuf {
+        let name = match (self.format, &self.field) {
+            (Format::Scp, Some(field)) => format!("{field}.scp"),
+            _ => "results.partial.jsonl".to_owned(),
+        };
+        run.root().join(name)
+    }
+
+    fn write(&self, run: &RunDir, spec: &Spec, out: &mut dyn Write) -> Result<Collected> {
+        read_lines(run, spec, self.partial, |_, line| match (self.format, &self.key, &self.field) {
+            (Format::Scp, Some(key), Some(field)) => {
+                let record = parse_record(line)?;
+                Ok(writeln!(out, "{} {}", word(&record, key)?, text(&record, field)?)?)
+            }
+            _ => Ok(out.write_all(line)?),
+        })
+    }
+}
+
+/// The first word of a line: it must be one.
+fn word(record: &Record, field: &str) -> Result<String> {
+    let word = text(record, field)?;
+    if word.is_empty() || word.contains(char::is_whitespace) {
+        bail!("`{field}` is {word:?}, which cannot be the first word of a line");
+    }
+    Ok(word)
+}
+
+/// A field as text on one line; what is no string is JSON.
+fn text(record: &Record, field: &str) -> Result<String> {
+    let text = match record.get::<Value>(field)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    if text.contains('\n') {
+        bail!("`{field}` has more than one line: {text:?}");
+    }
+    Ok(text)
+}
+
+fn conclude(collected: &Collected) -> Exit {
+    if !collected.errors.is_empty() {
+        eprintln!("{} items failed and have no record", collected.errors.len());
+    }
+    if !collected.missing.is_empty() {
+        let count: u64 = collected.missing.iter().map(|range| range.end - range.start).sum();
+        eprintln!("{count} items are missing: {}", list(&collected.missing));
+        return Exit::Incomplete;
+    }
+    if collected.errors.is_empty() { Exit::Done } else { Exit::SomeFailed }
+}
+
+/// As `--indices` reads it.
+fn list(ranges: &[Range<u64>]) -> String {
+    let one = |range: &Range<u64>| match range.end - 1 {
+        last if last == range.start => last.to_string(),
+        last => format!("{}-{last}", range.start),
+    };
+    ranges.iter().map(one).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,88 @@
+//! How a command ends: its exit code, and what it says when it fails.
+
+use std::process::ExitCode;
+
+use crate::collect::Incomplete;
+use crate::config::Diagnostics;
+use crate::drive::OtherRun;
+
+/// The exit codes; `--help` documents them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    Done = 0,
+    SomeFailed = 1,
+    BadConfig = 2,
+    Incomplete = 3,
+    #[allow(dead_code, reason = "documented; a scheduler comes with the first cluster")]
+    Scheduler = 4,
+    Other = 5,
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error, what to do next, and the exit code.
+pub(super) struct Fail {
+    exit: Exit,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl Fail {
+    /// The config or the command line is wrong.
+    pub(super) fn usage(error: anyhow::Error, hint: impl Into<String>) -> Self {
+        Self { exit: Exit::BadConfig, error, hint: Some(hint.into()) }
+    }
+
+    /// Says it on stderr.
+    pub(super) fn print(self) -> Exit {
+        if let Some(pipe) = self.error.downcast_ref::<std::io::Error>()
+            && pipe.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            // The reader, `head` say, has what it wanted.
+            return Exit::Done;
+        }
+        if let Some(diagnostics) = self.error.downcast_ref::<Diagnostics>() {
+            eprintln!("{diagnostics}");
+            return self.exit;
+        }
+        eprintln!("{} {:#}", console::style("error:").red().bold().for_stderr(), self.error);
+        if let Some(hint) = self.hint {
+            eprintln!("\nhint: {hint}");
+        }
+        self.exit
+    }
+}
+
+impl From<Diagnostics> for Fail {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self { exit: Exit::BadConfig, error: diagnostics.into(), hint: None }
+    }
+}
+
+impl From<std::io::Error> for Fail {
+    fn from(error: std::io::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
+impl From<anyhow::Error> for Fail {
+    fn from(error: anyhow::Error) -> Self {
+        let (exit, hint) = if error.is::<OtherRun>() {
+            let ways = "`--restart` throws the old records away; \
+                        `--set output_dir=ANOTHER` keeps them and starts a new run";
+            (Exit::BadConfig, Some(ways.to_owned()))
+        } else if error.is::<Incomplete>() {
+            let ways =
+                "run the same config again to resume, or take what is there with `--partial`";
+            (Exit::Incomplete, Some(ways.to_owned()))
+        } else {
+            (Exit::Other, None)
+        };
+        Self { exit, error, hint }
+    }
+}

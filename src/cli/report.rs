@@ -1,0 +1,79 @@
+//! What `run` says when it is over.
+
+use anyhow::Result;
+
+use super::fail::Exit;
+use super::status::{exit, headline};
+use crate::run_dir::{ERRORS, RunDir};
+use crate::status::{State, Status};
+
+/// So many failed items are named one by one.
+const NAMED: usize = 5;
+
+/// The outcome of a run.
+pub(super) struct Report {
+    status: Status,
+    run: RunDir,
+}
+
+impl Report {
+    pub(super) fn of(run: &RunDir) -> Result<Self> {
+        Ok(Self { status: Status::of(run)?, run: run.clone() })
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        exit(&self.status)
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string_pretty(&self.status).expect("a status has string keys only")
+    }
+
+    /// What happened, and what to do next.
+    pub(super) fn conclusion(&self) -> String {
+        let run = &self.status.output_dir;
+        let mut text = headline(&self.status);
+        match self.status.state {
+            State::Done => text += &format!("\n{}", self.run.results().display()),
+            State::SomeFailed => {
+                text += &format!("\n{}", self.run.results().display());
+                text += &self.failed_items();
+                text += &format!(
+                    "\nhint: `{run}/{ERRORS}` has them all; `run --retry-failed` tries them again"
+                );
+            }
+            State::Running => {}
+            State::Stopped | State::Incomplete => {
+                if let Some(stop) = &self.status.stop {
+                    text += &format!("\nstopped: {stop}");
+                }
+                for (trouble, count) in self.status.troubles() {
+                    let many =
+                        if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
+                    text += &format!("\n{many}: {trouble}");
+                }
+                text += &format!(
+                    "\nhint: the same command resumes; `espnet3-par logs {run} --failed` shows what workers said"
+                );
+            }
+        }
+        text
+    }
+
+    fn failed_items(&self) -> String {
+        let lines = std::fs::read_to_string(self.run.errors()).unwrap_or_default();
+        let mut text = String::new();
+        for line in lines.lines().take(NAMED) {
+            let Ok(error) = serde_json::from_str::<crate::shard_writer::ItemError>(line) else {
+                continue;
+            };
+            let item = error.item.map_or_else(String::new, |item| format!(" {item}"));
+            text += &format!("\n  item {}{item}: {}", error.idx, error.error);
+        }
+        let more = lines.lines().count().saturating_sub(NAMED);
+        if more > 0 {
+            text += &format!("\n  and {more} more");
+        }
+        text
+    }
+}

@@ -1,0 +1,163 @@
+//! `status`: how far one run is, or every run under a folder.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::fail::{Exit, Fail};
+use crate::roster::Life;
+use crate::run_dir::RunDir;
+use crate::status::{State, Status as RunStatus};
+
+/// Folders below the one that was named in which runs are looked for.
+const DEPTH: usize = 6;
+
+/// Say how far a run is, or every run under a folder.
+///
+/// The exit code is 0 when all items are done, 1 when some failed, 3 when the run is not complete:
+/// `until espnet3-par status exp/vad; do sleep 60; done` waits for a detached run without failures.
+#[derive(Args)]
+pub(super) struct Status {
+    /// A run directory, or a folder with runs somewhere below it.
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Print JSON: an array with one object per run, each with its schema's `version`.
+    #[arg(long)]
+    json: bool,
+    /// Look again every second until nothing runs any more.
+    #[arg(long, conflicts_with = "json")]
+    watch: bool,
+}
+
+impl Status {
+    pub(super) fn answer(self) -> Result<Exit, Fail> {
+        let runs = find_runs(&self.path)?;
+        loop {
+            let statuses = runs.iter().map(RunStatus::of).collect::<Result<Vec<_>, _>>()?;
+            if self.json {
+                println!(
+                    "{}",
+                    serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?
+                );
+            } else {
+                let clear = if self.watch && std::io::stdout().is_terminal() {
+                    "\x1b[2J\x1b[H"
+                } else {
+                    ""
+                };
+                let text: String = statuses.iter().map(describe).collect();
+                write!(std::io::stdout(), "{clear}{text}")?;
+            }
+            let running = statuses.iter().any(|status| status.state == State::Running);
+            if !(self.watch && running) {
+                return Ok(statuses
+                    .iter()
+                    .map(exit)
+                    .max_by_key(|exit| *exit as u8)
+                    .unwrap_or(Exit::Done));
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+/// The run at `path`, or those below it.
+pub(super) fn find_runs(path: &Path) -> Result<Vec<RunDir>, Fail> {
+    let run = RunDir::new(path);
+    if run.exists() {
+        return Ok(vec![run]);
+    }
+    let mut runs = Vec::new();
+    search(path, DEPTH, &mut runs);
+    runs.sort_by(|a: &RunDir, b| a.root().cmp(b.root()));
+    if runs.is_empty() {
+        let what = if path.exists() { "there is no run in" } else { "there is no" };
+        return Err(Fail::usage(
+            anyhow!("{what} {}", path.display()),
+            "name the `output_dir` of a config, or a folder above it",
+        ));
+    }
+    Ok(runs)
+}
+
+fn search(folder: &Path, depth: usize, runs: &mut Vec<RunDir>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if depth == 0 || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let run = RunDir::new(entry.path());
+        if run.exists() {
+            runs.push(run);
+        } else {
+            search(&entry.path(), depth - 1, runs);
+        }
+    }
+}
+
+/// The exit code that tells a script how a run stands.
+pub(super) fn exit(status: &RunStatus) -> Exit {
+    match status.state {
+        State::Done => Exit::Done,
+        State::SomeFailed => Exit::SomeFailed,
+        State::Running | State::Stopped | State::Incomplete => Exit::Incomplete,
+    }
+}
+
+/// A run in a few lines.
+fn describe(status: &RunStatus) -> String {
+    let mut text = format!("{}\n", headline(status));
+    for shard in &status.unfinished {
+        let worker = status.workers.iter().find(|worker| worker.worker == shard.worker);
+        let place = worker
+            .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
+        let life = match shard.life {
+            Life::Alive => "running",
+            Life::Dead => "lost: the next worker goes on with it",
+            Life::Unknown => "unknown",
+        };
+        text += &format!(
+            "  shard {:<5} {:>5} of {} items  attempt {}  {} on {place}  {life}\n",
+            shard.shard, shard.items, shard.total, shard.attempt, shard.worker,
+        );
+    }
+    for (trouble, count) in status.troubles() {
+        let many = if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
+        text += &format!("  {many}: {trouble}\n");
+    }
+    if let Some(stop) = &status.stop {
+        text += &format!("  stopped: {stop}\n");
+    }
+    text
+}
+
+/// A run in one line.
+pub(super) fn headline(status: &RunStatus) -> String {
+    let items = &status.items;
+    let state = match status.state {
+        State::Done => "done",
+        State::SomeFailed => "done, some items failed",
+        State::Running => "running",
+        State::Stopped => "stopped",
+        State::Incomplete => "incomplete",
+    };
+    let share = 100.0 * (items.done + items.failed) as f64 / items.total.max(1) as f64;
+    let mut line = format!(
+        "{}  {}  {state}  {} of {} items",
+        status.output_dir, status.stage, items.done, items.total
+    );
+    if items.failed > 0 {
+        line += &format!(", {} failed", items.failed);
+    }
+    if !matches!(status.state, State::Done | State::SomeFailed) {
+        line += &format!(" ({share:.0}%)");
+    }
+    let alive = status.workers.iter().filter(|worker| worker.life == Life::Alive).count();
+    if alive > 0 {
+        line += &format!(", {alive} workers");
+    }
+    line
+}

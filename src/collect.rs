@@ -1,0 +1,249 @@
+//! Merges the shards' records into one file, in item order, and checks that every item is there once.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::record::Record;
+use crate::run_dir::{ERRORS, RESULTS, RunDir, ShardState};
+use crate::salvage::ItemOf;
+use crate::shard_writer::ItemError;
+use crate::spec::Spec;
+
+/// What a pass over the shards found.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub records: u64,
+    pub errors: Vec<ItemError>,
+    /// Items with neither a record nor an error, as ranges; only where a partial pass was asked for.
+    pub missing: Vec<std::ops::Range<u64>>,
+}
+
+/// The shards are not all done.
+#[derive(Debug)]
+pub(crate) struct Incomplete {
+    pub shards: usize,
+    pub of: usize,
+}
+
+impl std::fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} shards are not done", self.shards, self.of)
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
+/// Gives every record's line to `each`, in item order.
+///
+/// # Errors
+/// [`Incomplete`] where shards are not done, unless `partial`; a damaged shard; what `each` fails with.
+pub(crate) fn read_lines(
+    run: &RunDir,
+    spec: &Spec,
+    partial: bool,
+    mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<Collected> {
+    let folders = folders(run, spec)?;
+    let undone = folders.iter().filter(|(done, _)| !done).count();
+    if undone > 0 && !partial {
+        return Err(Incomplete { shards: undone, of: folders.len() }.into());
+    }
+    let mut collected = Collected::default();
+    for (shard, (done, folder)) in folders.iter().enumerate() {
+        let damaged = || format!("shard {shard} is damaged: {}", folder.display());
+        if *done {
+            read_done(spec, shard, folder, &mut collected, &mut each).with_context(damaged)?;
+        } else {
+            read_undone(spec, shard, folder, &mut collected, &mut each).with_context(damaged)?;
+        }
+    }
+    Ok(collected)
+}
+
+/// The records of one done shard.
+///
+/// # Errors
+/// When the shard is not done, or damaged.
+pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let folder = run.shard(shard, ShardState::Done);
+    let mut each = |_, line: &[u8]| {
+        records.push(parse_record(line)?);
+        Ok(())
+    };
+    read_done(spec, shard, &folder, &mut Collected::default(), &mut each)
+        .with_context(|| format!("shard {shard} is damaged: {}", folder.display()))?;
+    Ok(records)
+}
+
+/// Each shard's folder, and whether it is done.
+fn folders(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
+    let mut folders = vec![(false, PathBuf::new()); spec.num_shards()];
+    let listed =
+        run.list_shards().with_context(|| format!("failed to list {}", run.shards().display()))?;
+    for name in listed {
+        if let Some(folder) = folders.get_mut(name.shard) {
+            *folder = (name.state == ShardState::Done, run.shards().join(name.to_string()));
+        }
+    }
+    Ok(folders)
+}
+
+/// A done shard: each of its items has a record or an error, in order, once.
+fn read_done(
+    spec: &Spec,
+    shard: usize,
+    folder: &Path,
+    collected: &mut Collected,
+    each: &mut impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let errors = read_errors(folder)?;
+    let failed: BTreeSet<u64> = errors.iter().map(|error| error.idx).collect();
+    if failed.len() != errors.len() {
+        bail!("{ERRORS} has an item twice");
+    }
+    let mut items = spec.items(shard).into_iter().filter(|idx| !failed.contains(idx));
+    let mut lines = BufReader::with_capacity(1 << 18, File::open(folder.join(RESULTS))?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let idx = idx_of(&line).with_context(|| format!("a line of {RESULTS} is no record"))?;
+        match items.next() {
+            Some(item) if item == idx => each(idx, &line)?,
+            Some(item) => bail!("{RESULTS} has item {idx} where item {item} should be"),
+            None => bail!("{RESULTS} has item {idx} after its last one"),
+        }
+        collected.records += 1;
+        line.clear();
+    }
+    if let Some(item) = items.next() {
+        bail!("{RESULTS} ends before item {item}");
+    }
+    collected.errors.extend(errors);
+    Ok(())
+}
+
+/// A shard that is not done: its good lines, and what is missing.
+fn read_undone(
+    spec: &Spec,
+    shard: usize,
+    folder: &Path,
+    collected: &mut Collected,
+    each: &mut impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut records: Vec<(u64, Vec<u8>)> = match fs::read(folder.join(RESULTS)) {
+        Ok(bytes) => bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"))
+            .filter_map(|line| {
+                Some((serde_json::from_slice::<ItemOf>(line).ok()?.idx, line.to_vec()))
+            })
+            .collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    records.sort_by_key(|(idx, _)| *idx);
+    records.dedup_by_key(|(idx, _)| *idx);
+    let errors = read_errors(folder)?;
+    let mut records = records.into_iter().peekable();
+    for item in spec.items(shard) {
+        while records.next_if(|(idx, _)| *idx < item).is_some() {}
+        if let Some((idx, line)) = records.next_if(|(idx, _)| *idx == item) {
+            each(idx, &line)?;
+            collected.records += 1;
+        } else if let Some(error) = errors.iter().find(|error| error.idx == item) {
+            collected.errors.push(error.clone());
+        } else {
+            match collected.missing.last_mut() {
+                Some(range) if range.end == item => range.end += 1,
+                _ => collected.missing.push(item..item + 1),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_errors(folder: &Path) -> Result<Vec<ItemError>> {
+    let text = match fs::read_to_string(folder.join(ERRORS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text?,
+    };
+    let mut errors = text
+        .lines()
+        .map(|line| {
+            serde_json::from_str(line).with_context(|| format!("a line of {ERRORS} is damaged"))
+        })
+        .collect::<Result<Vec<ItemError>>>()?;
+    errors.sort_by_key(|error| error.idx);
+    Ok(errors)
+}
+
+/// The item of a record's line. Our own lines begin with it.
+fn idx_of(line: &[u8]) -> Option<u64> {
+    let digits = line.strip_prefix(b"{\"idx\":")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    let idx = std::str::from_utf8(&digits[..end]).ok()?.parse().ok()?;
+    line.ends_with(b"}\n").then_some(idx)
+}
+
+/// Writes the run directory's own `results.jsonl` and, where items failed, `errors.jsonl`.
+///
+/// # Errors
+/// As [`read_lines`], and when the files cannot be written; then the old ones stay.
+pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
+    let collected = write_to(&run.results(), |out| {
+        read_lines(run, spec, false, |_, line| Ok(out.write_all(line)?))
+    })?;
+    if collected.errors.is_empty() {
+        match fs::remove_file(run.errors()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    } else {
+        write_to(&run.errors(), |out| {
+            for error in &collected.errors {
+                serde_json::to_writer(&mut *out, error)?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(collected)
+}
+
+/// Writes a file that appears whole, or not at all.
+pub(crate) fn write_to<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
+) -> Result<T> {
+    let scratch = RunDir::scratch(path);
+    let written = (|| {
+        let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
+        let value = write(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+        fs::rename(&scratch, path)?;
+        Ok::<_, anyhow::Error>(value)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&scratch);
+    }
+    written.with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// The records of a collected file, one at a time.
+pub(crate) fn records(path: &Path) -> Result<impl Iterator<Item = Result<Record>> + use<>> {
+    let file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    Ok(BufReader::new(file).lines().map(|line| parse_record(line?.as_bytes())))
+}
+
+/// A record from its line; its `idx` is one of the fields.
+pub(crate) fn parse_record(line: &[u8]) -> Result<Record> {
+    match serde_json::from_slice(line).context("a line is no JSON")? {
+        Value::Object(fields) => Ok(Record { fields, files: Vec::new() }),
+        other => bail!("{other} is no record"),
+    }
+}

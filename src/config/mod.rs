@@ -1,0 +1,161 @@
+//! YAML files, environment variables and `--set` to a [`Config`], or to all that is wrong with it.
+//!
+//! Files are read to trees with places (`yaml`), merged (`layers`), interpolated (`resolve`) and
+//! then read key by key (`run`, `parallel`, `params`). Nothing stops at the first mistake.
+
+mod check;
+mod diagnostic;
+mod keys;
+mod layers;
+mod load;
+#[cfg(test)]
+mod messages;
+mod origins;
+mod overlay;
+mod parallel;
+mod params;
+mod resolve;
+mod resolvers;
+mod run;
+mod scalar;
+mod source;
+mod syntax;
+mod template;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod yaml;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, Snippet};
+pub use parallel::Parallel;
+pub use run::OnItemError;
+
+use crate::indices::Indices;
+use crate::stage::{LoadedStage, Stage};
+
+/// What a config is made of.
+pub struct Request<'a> {
+    /// YAML files; later ones override earlier ones.
+    pub files: &'a [PathBuf],
+    /// `a.b=value`, over the files and the environment.
+    pub set: &'a [String],
+    /// The stage, over what the config says.
+    pub stage: Option<&'a str>,
+    /// The parallel section: `gpu` for `parallel_gpu`.
+    pub parallel: Option<&'a str>,
+    /// The environment; `ESPNET3_PAR__A__B=value` sets `a.b` over the files.
+    pub env: Vec<(String, String)>,
+    /// What `${now:…}` takes for now.
+    pub now: jiff::Zoned,
+}
+
+/// Everything a run needs to know, checked.
+pub struct Config {
+    /// What to compute.
+    pub stage: Stage,
+    /// The run directory.
+    pub output_dir: PathBuf,
+    /// Whether to return once the run is on its way.
+    pub detach: bool,
+    /// Which items; `None`: all.
+    pub indices: Option<Indices>,
+    /// How many items the runner gets at once.
+    pub batch_size: u32,
+    /// What to do when an item fails.
+    pub on_item_error: OnItemError,
+    /// How many items may fail before the run is given up.
+    pub max_failed_items: Option<u64>,
+    /// Where the run takes place.
+    pub parallel: Parallel,
+    /// The stage's section.
+    pub params: Value,
+    /// The whole config with its interpolations filled in, as far as they can be.
+    pub resolved: Value,
+    /// What is not wrong but worth a look.
+    pub warnings: Vec<Diagnostic>,
+    /// The stage with its parameters.
+    pub(crate) loaded: Box<dyn LoadedStage>,
+    origins: Vec<(String, String, String)>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Config of stage {}: {}", self.stage.name, self.resolved)
+    }
+}
+
+impl Config {
+    /// Reads and checks a config.
+    pub(crate) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Self, Diagnostics> {
+        load::load(request, stages)
+    }
+
+    /// Reads and checks config files, with this process's environment.
+    ///
+    /// ```
+    /// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct Numbers { n: u64 }
+    /// # impl EnvironmentProvider for Numbers {
+    /// #     type Env = u64;
+    /// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+    /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+    /// # }
+    /// # struct Square;
+    /// # impl Runner for Square {
+    /// #     type Provider = Numbers;
+    /// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
+    /// # }
+    /// use espnet3_par::Config;
+    ///
+    /// # let dir = std::env::temp_dir().join(format!("espnet3-par-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir)?;
+    /// # let file = dir.join("squares.yaml");
+    /// std::fs::write(&file, "
+    /// stage: square
+    /// output_dir: exp/${stage}s
+    /// square: {n: 100}
+    /// parallel: {env: local, n_workers: 4}
+    /// ")?;
+    /// let stages = [Stage::new::<Square>("square", "squares of the first n numbers")];
+    /// let config = Config::from_files(&[file], &stages)?;
+    /// assert_eq!(config.output_dir, std::path::Path::new("exp/squares"));
+    /// assert_eq!(config.parallel.n_workers, 4);
+    /// # std::fs::remove_dir_all(&dir)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Diagnostics`]: everything that is wrong with the config.
+    pub fn from_files(files: &[PathBuf], stages: &[Stage]) -> crate::Result<Self> {
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        let request = Request {
+            files,
+            set: &[],
+            stage: None,
+            parallel: None,
+            env: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            now: jiff::Zoned::now(),
+        };
+        Ok(Self::load(&request, stages)?)
+    }
+
+    /// For each value of the config: its dotted path, the value, and where it comes from.
+    #[must_use]
+    pub fn origins(&self) -> Vec<(String, String, String)> {
+        self.origins.clone()
+    }
+
+    /// The resolved config as YAML.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        serde_yaml::to_string(&self.resolved).unwrap_or_else(|_| {
+            // Unreachable for JSON; and JSON is YAML.
+            format!("{:#}\n", self.resolved)
+        })
+    }
+}

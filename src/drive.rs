@@ -1,0 +1,233 @@
+//! The driver: plans a run, submits it, waits for it. Everything it knows it reads from the disk.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::iterator::Signals;
+
+use crate::config::Config;
+use crate::indices::Indices;
+use crate::job::Job;
+use crate::launch::{Started, kill_session, start_task, task_argv, terminate};
+use crate::plan;
+use crate::roster::{Life, life};
+use crate::run_dir::RunDir;
+use crate::spec::{Difference, Fingerprint, Spec};
+use crate::stop::Stop;
+use crate::survey::{Progress, Survey, mark};
+
+/// A run that is ready to be submitted; nothing is on disk yet.
+pub(crate) struct Planned {
+    pub run: RunDir,
+    /// The one that is on disk, where there is one.
+    pub spec: Spec,
+    pub resumes: bool,
+}
+
+impl Planned {
+    /// Puts the plan on disk, or joins the one that is there.
+    pub(crate) fn establish(self) -> Result<Self> {
+        Ok(Self { spec: self.spec.establish(&self.run)?, ..self })
+    }
+}
+
+/// The run directory holds another run.
+#[derive(Debug)]
+pub(crate) struct OtherRun {
+    pub output_dir: String,
+    pub differences: Vec<Difference>,
+}
+
+impl std::fmt::Display for OtherRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} holds a run with another config", self.output_dir)?;
+        let show = |value: &Option<serde_json::Value>| {
+            value.as_ref().map_or_else(|| "(not there)".to_owned(), ToString::to_string)
+        };
+        for Difference { key, ours, theirs } in &self.differences {
+            write!(f, "\n  {key}: {} there, {} now", show(theirs), show(ours))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for OtherRun {}
+
+/// How waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Complete,
+    /// Nobody works on it any more, and it is not complete.
+    Incomplete,
+    Interrupted,
+}
+
+/// Decides what is to be done, from the config and what the run directory already holds.
+///
+/// # Errors
+/// [`OtherRun`] where the run directory holds a run with another fingerprint; items that cannot
+/// be counted; indices beyond the last item.
+pub(crate) fn plan(config: &Config) -> Result<Planned> {
+    let run = RunDir::new(&config.output_dir);
+    let stage = config.stage.name;
+    let num_items = config
+        .loaded
+        .num_items()
+        .with_context(|| format!("failed to count the items of stage `{stage}`"))?;
+    let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
+    if let Some(last) = indices.last().filter(|last| *last >= num_items) {
+        bail!(
+            "item {last} was asked for, but stage `{stage}` has {num_items} items, 0 to {}",
+            num_items.saturating_sub(1)
+        );
+    }
+    let inputs = config
+        .loaded
+        .inputs()
+        .with_context(|| format!("failed to read the inputs of stage `{stage}`"))?;
+    let fingerprint = Fingerprint {
+        stage: stage.to_owned(),
+        params: config.params.clone(),
+        inputs,
+        num_items,
+        indices,
+    };
+    if run.exists() {
+        let spec = Spec::read(&run)?;
+        let differences = fingerprint.differences(&spec.fingerprint);
+        if !differences.is_empty() {
+            let output_dir = config.output_dir.display().to_string();
+            return Err(OtherRun { output_dir, differences }.into());
+        }
+        return Ok(Planned { run, spec, resumes: true });
+    }
+    let bounds = cut(config, &fingerprint)?;
+    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false })
+}
+
+fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
+    let total = fingerprint.indices.len();
+    let parallel = &config.parallel;
+    let shards = plan::num_shards(total, parallel.n_workers, parallel.shards, parallel.shard_size);
+    if parallel.shards.is_some() || parallel.shard_size.is_some() {
+        // Whoever says how to cut gets equal counts.
+        return plan::bounds(total, shards, None);
+    }
+    let costs = config.loaded.costs().context("failed to read the items' costs")?;
+    let Some(costs) = costs else { return plan::bounds(total, shards, None) };
+    if costs.len() as u64 != fingerprint.num_items {
+        bail!("the provider has {} costs for {} items", costs.len(), fingerprint.num_items);
+    }
+    let chosen: Vec<f64> =
+        fingerprint.indices.clone().into_iter().map(|idx| costs[idx as usize]).collect();
+    plan::bounds(total, shards, Some(&chosen))
+}
+
+/// The next submission of a run, as the config wants it.
+pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
+    Ok(Job {
+        number: 0,
+        cluster: config.parallel.env.clone(),
+        n_workers: config.parallel.n_workers,
+        threads_per_worker: config.parallel.threads_per_worker,
+        batch_size: config.batch_size,
+        on_item_error: config.on_item_error,
+        max_failed_items: config.max_failed_items,
+        recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
+        submitted: jiff::Timestamp::now().to_string(),
+        host: crate::identity::host(),
+        argv: task_argv(run)?,
+    })
+}
+
+/// What a driver tells while it waits.
+pub(crate) enum Event<'a> {
+    /// How far the run is.
+    Progress(&'a Progress),
+    /// The first signal: the workers are asked to stop. A second one kills them.
+    Stopping,
+}
+
+/// Submits and waits, and submits what is left again where workers were lost, at most
+/// `max_resubmits` times and only as long as each submission gets the run on. With `signals`, the
+/// first one stops the workers cleanly and the second one at once; without, this process dies of
+/// them, and its workers stop by themselves.
+///
+/// # Errors
+/// When the run directory or a program fails, or `watch` does, which is called at every look.
+pub(crate) fn submit_and_wait(
+    planned: &Planned,
+    job: &Job,
+    max_resubmits: u32,
+    mut signals: Option<Signals>,
+    watch: &mut dyn FnMut(Event<'_>) -> Result<()>,
+) -> Result<Ending> {
+    let Planned { run, spec, .. } = planned;
+    let mut survey = Survey::new(run, spec);
+    let mut task: Option<Started> = None;
+    let mut submissions = 0;
+    let mut interrupted = false;
+    let mut last_mark = None;
+    let mut rest = Rest::new();
+    loop {
+        for _ in signals.iter_mut().flat_map(Signals::pending) {
+            let Some(task) = &task else { return Ok(Ending::Interrupted) };
+            if interrupted {
+                kill_session(task.pid);
+                return Ok(Ending::Interrupted);
+            }
+            interrupted = true;
+            watch(Event::Stopping)?;
+            terminate(task.pid);
+        }
+        if let Some(running) = &task
+            && running.try_wait()?.is_some()
+        {
+            task = None;
+        }
+        let ended = task.is_none();
+        let started = Instant::now();
+        let progress = survey.look().context("failed to read the run directory")?;
+        watch(Event::Progress(&progress))?;
+        rest.looked(started.elapsed());
+        if ended {
+            if progress.complete() {
+                return Ok(Ending::Complete);
+            }
+            if interrupted {
+                return Ok(Ending::Interrupted);
+            }
+            let held = progress.claims.iter().any(|claim| life(run, &claim.worker) == Life::Alive);
+            if !held {
+                let mark = Some(mark(run)?);
+                let hopeless = Stop::read(run).is_some() || last_mark == mark;
+                if submissions > max_resubmits || hopeless {
+                    return Ok(Ending::Incomplete);
+                }
+                last_mark = mark;
+                submissions += 1;
+                task = Some(start_task(run, &job.clone().register(run)?, false)?);
+                rest = Rest::new();
+            }
+        }
+        rest.sleep();
+    }
+}
+
+/// How long to rest between two looks: short at first, so that small runs end at once, longer
+/// later, and always long against the look itself.
+struct Rest(Duration);
+
+impl Rest {
+    fn new() -> Self {
+        Self(Duration::from_millis(2))
+    }
+
+    fn looked(&mut self, took: Duration) {
+        self.0 = (self.0.mul_f64(1.2)).min(Duration::from_millis(100)).max(took * 20);
+    }
+
+    fn sleep(&self) {
+        std::thread::sleep(self.0);
+    }
+}

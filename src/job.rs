@@ -1,0 +1,62 @@
+//! One submission of a run: how it is done this time. Numbered, one folder each, kept for the record.
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::config::OnItemError;
+use crate::run_dir::{RunDir, write_atomically};
+
+/// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
+/// submissions of the same run without changing a result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub number: u32,
+    /// What `parallel.env` names.
+    pub cluster: String,
+    pub n_workers: u32,
+    pub threads_per_worker: u32,
+    pub batch_size: u32,
+    pub on_item_error: OnItemError,
+    pub max_failed_items: Option<u64>,
+    /// The working directory of workers: relative paths in the config start here.
+    pub recipe_dir: PathBuf,
+    /// RFC 3339.
+    pub submitted: String,
+    /// The host it was submitted on.
+    pub host: String,
+    /// The command that starts a task of this job.
+    pub argv: Vec<String>,
+}
+
+impl Job {
+    /// Puts the job on disk under the next free number.
+    pub(crate) fn register(mut self, run: &RunDir) -> Result<Self> {
+        for number in 1..=u32::MAX {
+            match std::fs::create_dir(run.job(number)) {
+                Ok(()) => {
+                    self.number = number;
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("failed to make {}", run.job(number).display()));
+                }
+            }
+        }
+        self.argv.extend(["--job".to_owned(), self.number.to_string()]);
+        write_atomically(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)
+            .with_context(|| format!("failed to write {}", run.job_json(self.number).display()))?;
+        Ok(self)
+    }
+
+    pub(crate) fn read(run: &RunDir, number: u32) -> Result<Self> {
+        let path = run.job_json(number);
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", path.display()))
+    }
+}

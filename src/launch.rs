@@ -1,0 +1,116 @@
+//! The only module that starts other programs, and the one that signals them.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::job::Job;
+use crate::roster::reserve_name;
+use crate::run_dir::RunDir;
+
+/// The first argument that makes a program with stages a task of a job.
+pub(crate) const TASK: &str = "espnet3-par-task";
+/// The first argument that makes a program with stages a worker of a task.
+pub(crate) const WORKER: &str = "espnet3-par-worker";
+
+/// A program that was started.
+pub(crate) struct Started {
+    handle: duct::Handle,
+    pub pid: u32,
+}
+
+impl Started {
+    fn start(argv: &[String], dir: &Path, log: &File) -> Result<Self> {
+        let what = || format!("failed to start `{}`", shell_words::join(argv));
+        let handle = duct::cmd(&argv[0], &argv[1..])
+            .dir(dir)
+            .stdin_null()
+            .stdout_file(log.try_clone().with_context(what)?)
+            .stderr_file(log.try_clone().with_context(what)?)
+            .unchecked()
+            .start()
+            .with_context(what)?;
+        let pid = handle.pids()[0];
+        Ok(Self { handle, pid })
+    }
+
+    /// Whether it still runs; the exit status once it does not.
+    pub(crate) fn try_wait(&self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.handle.try_wait()?.map(|output| output.status))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&self) -> Result<std::process::ExitStatus> {
+        Ok(self.handle.wait()?.status)
+    }
+}
+
+/// Starts task 0 of a job on this machine. A task ends with its parent unless it is `detached`.
+pub(crate) fn start_task(run: &RunDir, job: &Job, detached: bool) -> Result<Started> {
+    let path = run.task_log(job.number, 0);
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("failed to open {}", path.display()))?;
+    let mut argv = job.argv.clone();
+    if !detached {
+        argv.extend(parent_arguments());
+    }
+    Started::start(&argv, &job.recipe_dir, &log)
+}
+
+/// Starts worker `rank` of a task and gives it a name and a log.
+pub(crate) fn start_worker(run: &RunDir, job: &Job, rank: u32) -> Result<(String, Started)> {
+    let (name, log) = reserve_name(run).context("failed to open a log")?;
+    let mut argv = job.argv.clone();
+    argv[1] = WORKER.to_owned();
+    argv.extend(["--name".to_owned(), name.clone(), "--rank".to_owned(), rank.to_string()]);
+    argv.extend(parent_arguments());
+    Ok((name, Started::start(&argv, &job.recipe_dir, &log)?))
+}
+
+/// The command that starts a task of a run; the job's number is added when there is one.
+pub(crate) fn task_argv(run: &RunDir) -> Result<Vec<String>> {
+    let exe = std::env::current_exe().context("failed to find this program")?;
+    let root = std::path::absolute(run.root())?;
+    let text = |path: &Path| {
+        path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+    };
+    Ok(vec![text(&exe)?, TASK.to_owned(), text(&root)?])
+}
+
+fn parent_arguments() -> [String; 2] {
+    ["--parent".to_owned(), std::process::id().to_string()]
+}
+
+/// Makes this process hear SIGTERM when its parent is gone, at once if it is gone already.
+pub(crate) fn end_with_parent(parent: u32) -> Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context("failed to watch the parent")?;
+    if std::os::unix::process::parent_id() != parent {
+        anyhow::bail!("the parent process {parent} is gone");
+    }
+    Ok(())
+}
+
+/// Asks a process to end. One that is gone already is no error.
+pub(crate) fn terminate(pid: u32) {
+    signal(pid, Signal::SIGTERM);
+}
+
+/// Ends a session's leader and all in its process group, without asking.
+pub(crate) fn kill_session(leader: u32) {
+    if let Ok(pid) = i32::try_from(leader) {
+        let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+    }
+    signal(leader, Signal::SIGKILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}

@@ -1,0 +1,110 @@
+//! How many shards, and where to cut. Pure, and O(shards) in memory where no costs are given.
+
+use anyhow::{Result, bail};
+
+/// Shards per worker, unless the config says otherwise: small enough that the last ones end
+/// together and that a lost one costs little, large enough that claiming costs nothing.
+const SHARDS_PER_WORKER: u64 = 16;
+
+/// Few workers get more shards each. It also makes the plan of a small run the same for any usual
+/// number of workers.
+const FEWEST_SHARDS: u64 = 128;
+
+/// How many shards to cut `total` items into.
+pub(crate) fn num_shards(
+    total: u64,
+    n_workers: u32,
+    shards: Option<u64>,
+    shard_size: Option<u64>,
+) -> u64 {
+    let wanted = match (shards, shard_size) {
+        (Some(shards), _) => shards,
+        (None, Some(size)) => total.div_ceil(size.max(1)),
+        (None, None) => FEWEST_SHARDS.max(SHARDS_PER_WORKER * u64::from(n_workers)),
+    };
+    wanted.clamp(1, total.max(1)).min(total)
+}
+
+/// The bounds of `shards` contiguous shards over `total` positions: equal cost where `costs` (one
+/// value a position) is given, equal count where not. No shard is empty.
+pub(crate) fn bounds(total: u64, shards: u64, costs: Option<&[f64]>) -> Result<Vec<u64>> {
+    let Some(costs) = costs else {
+        // u128: total × shards may pass 2⁶⁴.
+        let cut = |k: u64| (u128::from(total) * u128::from(k) / u128::from(shards.max(1))) as u64;
+        return Ok((0..=shards).map(cut).collect());
+    };
+    if let Some(bad) = costs.iter().find(|cost| !cost.is_finite() || **cost < 0.0) {
+        bail!("the provider's `costs` has {bad}; costs are finite and not negative");
+    }
+    let sum: f64 = costs.iter().sum();
+    if sum <= 0.0 {
+        return bounds(total, shards, None);
+    }
+    let mut cuts = vec![0];
+    let mut so_far = 0.0;
+    for (position, cost) in (0u64..).zip(costs) {
+        let made = cuts.len() as u64;
+        // The cut nearest to the ideal one, at least one item a shard, as many left as shards.
+        let ideal = sum * made as f64 / shards as f64;
+        let due = so_far + cost / 2.0 > ideal && position > cuts[cuts.len() - 1];
+        let forced = total - position == shards - made;
+        if made < shards && position > 0 && (due || forced) {
+            cuts.push(position);
+        }
+        so_far += cost;
+    }
+    if total > 0 {
+        cuts.push(total);
+    }
+    Ok(cuts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts() {
+        for ((total, workers, shards, size), expected) in [
+            ((0, 1, None, None), 0),
+            ((8, 2, None, None), 8),
+            ((1_000_000, 2, None, None), 128),
+            ((1_000_000, 32, None, None), 512),
+            ((100, 2, Some(7), None), 7),
+            ((100, 2, Some(700), None), 100),
+            ((100, 2, None, Some(30)), 4),
+        ] {
+            assert_eq!(num_shards(total, workers, shards, size), expected, "{total} {workers}");
+        }
+    }
+
+    #[test]
+    fn equal_counts_and_a_billion_items_in_memory_of_shards() {
+        assert_eq!(bounds(10, 4, None).expect("cuts"), [0, 2, 5, 7, 10]);
+        assert_eq!(bounds(0, 0, None).expect("cuts"), [0]);
+        let cuts = bounds(1_000_000_000, 10_000, None).expect("cuts");
+        assert_eq!((cuts.len(), cuts[1], cuts[10_000]), (10_001, 100_000, 1_000_000_000));
+    }
+
+    #[test]
+    fn equal_costs() {
+        // One long item first: it has a shard for itself.
+        let mut costs = vec![1.0; 11];
+        costs[0] = 10.0;
+        assert_eq!(bounds(11, 2, Some(&costs)).expect("cuts"), [0, 1, 11]);
+        assert_eq!(bounds(4, 2, Some(&[0.0; 4])).expect("cuts"), [0, 2, 4]);
+    }
+
+    #[test]
+    fn no_shard_is_empty_whatever_the_costs() {
+        for costs in [vec![0.0, 0.0, 0.0, 9.0], vec![9.0, 0.0, 0.0, 0.0], vec![1e-9, 1e9, 1.0, 1.0]]
+        {
+            for shards in 1..=4 {
+                let cuts = bounds(4, shards, Some(&costs)).expect("cuts");
+                assert_eq!(cuts.len() as u64, shards + 1, "{costs:?} {shards}");
+                assert!(cuts.windows(2).all(|cut| cut[0] < cut[1]), "{costs:?} {cuts:?}");
+            }
+        }
+        assert!(bounds(1, 1, Some(&[f64::NAN])).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! The next shard for a worker: one that is nobody's, else one of a dead worker.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+
+use crate::claim::Claim;
+use crate::roster::{Life, life};
+use crate::run_dir::{RunDir, ShardName, ShardState};
+
+/// Rivals advance through the same list: after so many shards that were gone, look again.
+const MISSES: u32 = 16;
+
+/// A folder renamed during a listing can be missing from it: look again, but not for ever.
+const LISTINGS: u32 = 10;
+
+/// Goes through the shards of a run.
+pub(crate) struct Queue<'a> {
+    run: &'a RunDir,
+    worker: &'a str,
+    num_shards: usize,
+    todo: VecDeque<usize>,
+    misses: u32,
+}
+
+impl<'a> Queue<'a> {
+    pub(crate) fn new(run: &'a RunDir, worker: &'a str, num_shards: usize) -> Self {
+        Self { run, worker, num_shards, todo: VecDeque::new(), misses: 0 }
+    }
+
+    /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
+    /// hands of workers that live.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
+        loop {
+            while let Some(shard) = self.todo.pop_front() {
+                if let Some(claim) = Claim::take(self.run, shard, self.worker)? {
+                    self.misses = 0;
+                    return Ok(Some(claim));
+                }
+                self.misses += 1;
+                if self.misses.is_multiple_of(MISSES) {
+                    self.todo.clear();
+                }
+            }
+            let shards = self.list()?;
+            let todo = shards.iter().filter(|name| name.state == ShardState::Todo);
+            self.todo = todo.map(|name| name.shard).collect();
+            if self.todo.is_empty() {
+                return self.inherit(shards);
+            }
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<ShardName>> {
+        let mut shards = self.run.list_shards()?;
+        for _ in 1..LISTINGS {
+            if shards.len() == self.num_shards {
+                break;
+            }
+            shards = self.run.list_shards()?;
+        }
+        Ok(shards)
+    }
+
+    fn inherit(&self, shards: Vec<ShardName>) -> io::Result<Option<Claim>> {
+        let mut lives: HashMap<String, Life> = HashMap::new();
+        for name in shards {
+            let ShardState::Claimed { worker, .. } = &name.state else { continue };
+            let judged = *lives.entry(worker.clone()).or_insert_with(|| life(self.run, worker));
+            if judged == Life::Dead
+                && let Some(claim) = Claim::take_over(self.run, name, self.worker)?
+            {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roster::{Ended, Worker};
+
+    #[test]
+    fn first_the_free_then_the_dead_never_the_living() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        std::fs::create_dir(run.workers()).expect("makes the folder");
+        for shard in 0..4 {
+            std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
+        }
+        let [dead, living, me] =
+            ["a", "b", "c"].map(|name| Worker::enter(&run, name, 1, 0).expect("enters"));
+        Claim::take(&run, 0, &dead.worker).expect("no error").expect("claims");
+        Claim::take(&run, 1, &living.worker).expect("no error").expect("claims");
+        dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
+        let mut queue = Queue::new(&run, &me.worker, 4);
+        let mut shards = Vec::new();
+        while let Some(claim) = queue.next().expect("no error") {
+            shards.push((claim.shard, claim.attempt));
+        }
+        assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
+    }
+}

@@ -1,0 +1,212 @@
+//! Who works, or worked, in a run: one small file per worker process, and whether it still lives.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Process, random_name};
+use crate::run_dir::{RunDir, write_atomically};
+
+/// How often a worker touches its file.
+pub(crate) const LEASE_TOUCH: Duration = Duration::from_secs(5);
+
+/// A worker on another host is dead when its file was not touched for so long, by the file
+/// server's clock. Long against the touches: an NFS client may hold attributes back for a minute.
+const LEASE: Duration = Duration::from_secs(120);
+
+/// A worker process, as its file tells it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Worker {
+    pub worker: String,
+    /// Which submission started it, and its place in that.
+    pub job: u32,
+    pub rank: u32,
+    pub process: Process,
+    /// RFC 3339.
+    pub started: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a worker's life ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub(crate) enum Ended {
+    /// It found no shard left.
+    Finished,
+    /// It was asked to, and gave its shard back.
+    Stopped { why: String },
+    /// The env could not be built.
+    EnvFailed { error: String },
+    /// The run directory could not be written, or something as grave.
+    Failed { error: String },
+    /// It left no word; its parent saw the exit status.
+    Died { status: String },
+}
+
+/// Whether a worker lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Life {
+    Alive,
+    Dead,
+    /// It cannot be seen from here.
+    Unknown,
+}
+
+impl Worker {
+    /// Enters this process under the name it was given by [`reserve_name`].
+    pub(crate) fn enter(run: &RunDir, worker: &str, job: u32, rank: u32) -> io::Result<Self> {
+        let worker = Self {
+            worker: worker.to_owned(),
+            job,
+            rank,
+            process: Process::current(),
+            started: jiff::Timestamp::now().to_string(),
+            ended: None,
+        };
+        write_atomically(&run.worker(&worker.worker), &serde_json::to_vec(&worker)?)?;
+        Ok(worker)
+    }
+
+    /// Notes how it ended.
+    pub(crate) fn end(mut self, run: &RunDir, ended: Ended) -> io::Result<()> {
+        self.ended = Some(ended);
+        write_atomically(&run.worker(&self.worker), &serde_json::to_vec(&self)?)
+    }
+
+    pub(crate) fn read(run: &RunDir, worker: &str) -> Option<Self> {
+        serde_json::from_slice(&fs::read(run.worker(worker)).ok()?).ok()
+    }
+
+    /// Everybody who works or worked in the run, by start.
+    pub(crate) fn read_all(run: &RunDir) -> Vec<Self> {
+        let Ok(entries) = fs::read_dir(run.workers()) else { return Vec::new() };
+        let mut workers: Vec<Self> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Self::read(run, name.strip_suffix(".json").filter(|name| !name.starts_with('.'))?)
+            })
+            .collect();
+        workers.sort_by(|a, b| (&a.started, a.rank).cmp(&(&b.started, b.rank)));
+        workers
+    }
+
+    /// Whether it lives: by its own word, by its process on this host, by its lease elsewhere.
+    pub(crate) fn life(&self, run: &RunDir) -> Life {
+        if self.ended.is_some() {
+            return Life::Dead;
+        }
+        match self.process.lives() {
+            Some(true) => Life::Alive,
+            Some(false) => Life::Dead,
+            None => lease(run, &self.worker),
+        }
+    }
+}
+
+/// A name no other worker of the run has, and the log file under that name.
+pub(crate) fn reserve_name(run: &RunDir) -> io::Result<(String, File)> {
+    loop {
+        let name = format!("w{}", random_name());
+        match OpenOptions::new().append(true).create_new(true).open(run.worker_log(&name)) {
+            Ok(log) => return Ok((name, log)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether the worker of that name lives. One whose file cannot be read is judged by its lease.
+pub(crate) fn life(run: &RunDir, worker: &str) -> Life {
+    Worker::read(run, worker).map_or_else(|| lease(run, worker), |worker| worker.life(run))
+}
+
+/// Renews a worker's lease. The server's clock sets the time: `UTIME_NOW`, utimensat(2).
+pub(crate) fn touch(path: &Path) -> io::Result<()> {
+    let now = TimeSpec::UTIME_NOW;
+    utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, UtimensatFlags::FollowSymlink)?;
+    Ok(())
+}
+
+/// Compares two times of the same file server; never two hosts' clocks.
+fn lease(run: &RunDir, worker: &str) -> Life {
+    let touched = match modified(&run.worker(worker)) {
+        Ok(touched) => touched,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Life::Dead,
+        Err(_) => return Life::Unknown,
+    };
+    match now(run) {
+        Ok(now) if now.duration_since(touched).unwrap_or_default() > LEASE => Life::Dead,
+        Ok(_) => Life::Alive,
+        Err(_) => Life::Unknown,
+    }
+}
+
+/// The time by the file server's clock.
+fn now(run: &RunDir) -> io::Result<SystemTime> {
+    let clock = run.clock();
+    if touch(&clock).is_err() {
+        OpenOptions::new().create(true).append(true).open(&clock)?;
+        touch(&clock)?;
+    }
+    modified(&clock)
+}
+
+fn modified(path: &Path) -> io::Result<SystemTime> {
+    fs::metadata(path)?.modified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> (tempfile::TempDir, RunDir) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        fs::create_dir(run.workers()).expect("makes the folder");
+        fs::create_dir(run.logs()).expect("makes the folder");
+        (folder, run)
+    }
+
+    /// A worker of another host, whose file was last touched `age` ago.
+    fn stranger(run: &RunDir, age: Duration) -> Worker {
+        let mut worker =
+            Worker::enter(run, &reserve_name(run).expect("reserves").0, 1, 0).expect("enters");
+        worker.process.host = "another host".into();
+        let path = run.worker(&worker.worker);
+        fs::write(&path, serde_json::to_vec(&worker).expect("is JSON")).expect("writes");
+        let file = File::open(&path).expect("opens");
+        file.set_modified(SystemTime::now() - age).expect("sets the time");
+        worker
+    }
+
+    #[test]
+    fn a_strangers_lease_decides() {
+        let (_folder, run) = run();
+        let fresh = stranger(&run, Duration::from_secs(20));
+        let stale = stranger(&run, LEASE + Duration::from_secs(5));
+        assert_eq!(life(&run, &fresh.worker), Life::Alive);
+        assert_eq!(life(&run, &stale.worker), Life::Dead);
+        touch(&run.worker(&stale.worker)).expect("touches");
+        assert_eq!(life(&run, &stale.worker), Life::Alive);
+        assert_eq!(life(&run, "nobody"), Life::Dead);
+    }
+
+    #[test]
+    fn its_own_word_decides_first() {
+        let (_folder, run) = run();
+        let me = Worker::enter(&run, "w1", 1, 0).expect("enters");
+        assert_eq!(life(&run, &me.worker), Life::Alive);
+        let name = me.worker.clone();
+        me.end(&run, Ended::Finished).expect("ends");
+        assert_eq!(life(&run, &name), Life::Dead);
+        assert_eq!(Worker::read_all(&run).len(), 1);
+    }
+}

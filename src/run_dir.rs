@@ -1,0 +1,239 @@
+//! The run directory: the only module that spells its file names.
+//!
+//! A shard is a folder and the folder's name is its state (`docs/run_directory.md`):
+//! `split.7.todo` is nobody's yet, `split.7.2.w0c41` is attempt 2 by worker w0c41, `split.7` is done.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// In a shard's folder: the records, one JSON object a line, each with its `idx`.
+pub(crate) const RESULTS: &str = "results.jsonl";
+/// In a shard's folder, where items failed: one JSON object a failed item.
+pub(crate) const ERRORS: &str = "errors.jsonl";
+/// In the folder of a shard under way: the item that is being tried, for finding poison items.
+pub(crate) const TRYING: &str = "trying.json";
+/// In the folder of a shard under way: how far each shared file belongs to which record.
+pub(crate) const EXTENTS: &str = "extents.jsonl";
+
+/// One run of one stage on disk: `output_dir`.
+#[derive(Debug, Clone)]
+pub(crate) struct RunDir {
+    root: PathBuf,
+}
+
+/// The state of a shard, as its folder's name tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShardState {
+    /// Nobody's yet, or given back.
+    Todo,
+    /// Claimed: which attempt it is, and by which worker.
+    Claimed { attempt: u32, worker: String },
+    /// Committed.
+    Done,
+}
+
+/// A shard's folder: `split.K` and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShardName {
+    pub shard: usize,
+    pub state: ShardState,
+}
+
+impl ShardName {
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix("split.")?.splitn(3, '.');
+        let shard = parts.next()?.parse().ok()?;
+        let state = match (parts.next(), parts.next()) {
+            (None, _) => ShardState::Done,
+            (Some("todo"), None) => ShardState::Todo,
+            (Some(attempt), Some(worker)) => {
+                ShardState::Claimed { attempt: attempt.parse().ok()?, worker: worker.to_owned() }
+            }
+            _ => return None,
+        };
+        Some(Self { shard, state })
+    }
+}
+
+impl fmt::Display for ShardName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.state {
+            ShardState::Todo => write!(f, "split.{}.todo", self.shard),
+            ShardState::Claimed { attempt, worker } => {
+                write!(f, "split.{}.{attempt}.{worker}", self.shard)
+            }
+            ShardState::Done => write!(f, "split.{}", self.shard),
+        }
+    }
+}
+
+impl RunDir {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What is to be done; there is a run where this file is.
+    pub(crate) fn spec(&self) -> PathBuf {
+        self.root.join("spec.json")
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.spec().is_file()
+    }
+
+    pub(crate) fn shards(&self) -> PathBuf {
+        self.root.join("shards")
+    }
+
+    pub(crate) fn shard(&self, shard: usize, state: ShardState) -> PathBuf {
+        self.shards().join(ShardName { shard, state }.to_string())
+    }
+
+    /// Where a shard's files will be once it is done, relative to the run directory: what records
+    /// say of files names this place.
+    pub(crate) fn committed_file(shard: usize, file: &str) -> String {
+        format!("shards/{}/{file}", ShardName { shard, state: ShardState::Done })
+    }
+
+    pub(crate) fn workers(&self) -> PathBuf {
+        self.root.join("workers")
+    }
+
+    pub(crate) fn worker(&self, worker: &str) -> PathBuf {
+        self.workers().join(format!("{worker}.json"))
+    }
+
+    /// Touched by whoever wants to know what time the file server thinks it is.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.workers().join(".clock")
+    }
+
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
+    /// One folder per submission, numbered from 1.
+    pub(crate) fn job(&self, number: u32) -> PathBuf {
+        self.jobs().join(format!("{number:03}"))
+    }
+
+    pub(crate) fn job_json(&self, number: u32) -> PathBuf {
+        self.job(number).join("job.json")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    pub(crate) fn worker_log(&self, worker: &str) -> PathBuf {
+        self.logs().join(format!("{worker}.log"))
+    }
+
+    pub(crate) fn task_log(&self, job: u32, task: u32) -> PathBuf {
+        self.logs().join(format!("job.{job:03}.{task}.log"))
+    }
+
+    /// Asks all workers to give back and end: an item error under `on_item_error: stop`, too many
+    /// failed items, or `cancel`.
+    pub(crate) fn stop(&self) -> PathBuf {
+        self.root.join("stop.json")
+    }
+
+    /// Written by collect.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join(RESULTS)
+    }
+
+    /// Written by collect where items failed.
+    pub(crate) fn errors(&self) -> PathBuf {
+        self.root.join(ERRORS)
+    }
+
+    /// Removes what a run put here, and nothing else that may be here. The shards go first and at
+    /// once: what is left after a crash is a run with nothing done.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        let shards = self.shards();
+        let scratch = Self::scratch(&shards);
+        match std::fs::rename(&shards, &scratch) {
+            Ok(()) => std::fs::remove_dir_all(&scratch)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        for folder in [self.workers(), self.jobs(), self.logs()] {
+            gone(std::fs::remove_dir_all(folder))?;
+        }
+        for file in [self.results(), self.errors(), self.stop(), self.spec()] {
+            gone(std::fs::remove_file(file))?;
+        }
+        Ok(())
+    }
+
+    /// A name beside `path` for writing before the rename; no two processes share it.
+    pub(crate) fn scratch(path: &Path) -> PathBuf {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        path.with_file_name(format!(".{name}.{}", crate::identity::random_name()))
+    }
+
+    /// All shards by their folders' names, in shard order. One directory listing.
+    ///
+    /// A folder that is renamed while the listing runs may be told twice or not at all: callers
+    /// that must be sure look again.
+    pub(crate) fn list_shards(&self) -> io::Result<Vec<ShardName>> {
+        let mut shards = Vec::new();
+        for entry in std::fs::read_dir(self.shards())? {
+            if let Some(name) = entry?.file_name().to_str().and_then(ShardName::parse) {
+                shards.push(name);
+            }
+        }
+        shards.sort_unstable_by_key(|name| name.shard);
+        Ok(shards)
+    }
+}
+
+/// What is gone need not be removed.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Writes a whole file so that readers see the old one or the new one, never a part.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let scratch = RunDir::scratch(path);
+    let written = std::fs::write(&scratch, bytes).and_then(|()| std::fs::rename(&scratch, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&scratch);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_states_and_back() {
+        for (name, state) in [
+            ("split.7", ShardState::Done),
+            ("split.7.todo", ShardState::Todo),
+            ("split.7.12.w0c41", ShardState::Claimed { attempt: 12, worker: "w0c41".into() }),
+        ] {
+            let parsed = ShardName::parse(name).expect(name);
+            assert_eq!(parsed, ShardName { shard: 7, state });
+            assert_eq!(parsed.to_string(), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_shards() {
+        for name in ["split", "split.", "split.x", "split.1.done", "split.1.2", ".DS_Store", "7"] {
+            assert_eq!(ShardName::parse(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What an earlier attempt left in a shard's folder: the good is kept, the rest recomputed.
+//!
+//! A tail can be torn by a crash, and NFS can show a hole of zeros. A record is good when its line
+//! parses, its item belongs to the shard and has no earlier line, and the bytes it put into shared
+//! files are there. Everything kept goes into new files that replace the old ones, so that a worker
+//! that was only believed dead writes into nothing.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::indices::Indices;
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
+
+/// What a shard's folder holds.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// Items with a record or an error.
+    pub items: Vec<u64>,
+    /// Whether the records are in item order; not so where failed items were tried again.
+    pub sorted: bool,
+    /// How long each shared file is.
+    pub files: BTreeMap<String, u64>,
+}
+
+/// One line of extents.jsonl: the record of item `idx` ends at byte `end` of the shared `file`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Extent {
+    pub idx: u64,
+    pub file: String,
+    pub end: u64,
+}
+
+/// The only thing that must be known of a line to keep it.
+#[derive(Deserialize)]
+pub(crate) struct ItemOf {
+    pub idx: u64,
+}
+
+/// Keeps the good lines of `folder`, whose shard has `items`.
+pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
+    let mut kept = Kept { sorted: true, ..Kept::default() };
+    if !folder.join(RESULTS).exists() && !folder.join(ERRORS).exists() {
+        return Ok(kept);
+    }
+    let mut extents = read_extents(folder)?;
+    let lost = lost_records(folder, &extents)?;
+    keep_lines(&folder.join(RESULTS), |idx| {
+        if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
+            return false;
+        }
+        let new = insert(&mut kept.items, idx);
+        kept.sorted &= !new || kept.items.last() == Some(&idx);
+        new
+    })?;
+    extents.retain(|extent| kept.items.binary_search(&extent.idx).is_ok());
+    for extent in &extents {
+        let end = kept.files.entry(extent.file.clone()).or_default();
+        *end = extent.end.max(*end);
+    }
+    keep_files(folder, &extents, &kept.files)?;
+    keep_lines(&folder.join(ERRORS), |idx| items.contains(idx) && insert(&mut kept.items, idx))?;
+    Ok(kept)
+}
+
+/// Whether `idx` was not there before.
+fn insert(items: &mut Vec<u64>, idx: u64) -> bool {
+    if items.last().is_none_or(|last| *last < idx) {
+        items.push(idx);
+        return true;
+    }
+    match items.binary_search(&idx) {
+        Ok(_) => false,
+        Err(place) => {
+            items.insert(place, idx);
+            true
+        }
+    }
+}
+
+/// Rewrites a JSONL file with those of its good lines that `keep` wants.
+fn keep_lines(path: &Path, mut keep: impl FnMut(u64) -> bool) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut old = BufReader::new(File::open(path)?);
+    let scratch = RunDir::scratch(path);
+    let mut new = BufWriter::new(File::create(&scratch)?);
+    let mut line = Vec::new();
+    while old.read_until(b'\n', &mut line)? > 0 {
+        let item = serde_json::from_slice::<ItemOf>(&line);
+        if line.ends_with(b"\n") && item.is_ok_and(|item| keep(item.idx)) {
+            new.write_all(&line)?;
+        }
+        line.clear();
+    }
+    new.into_inner()?.sync_data()?;
+    fs::rename(&scratch, path)
+}
+
+fn read_extents(folder: &Path) -> io::Result<Vec<Extent>> {
+    match fs::read(folder.join(EXTENTS)) {
+        Ok(bytes) => Ok(bytes
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Items whose bytes in a shared file did not reach the disk, sorted.
+fn lost_records(folder: &Path, extents: &[Extent]) -> io::Result<Vec<u64>> {
+    let mut lengths = BTreeMap::new();
+    for extent in extents {
+        if !lengths.contains_key(&extent.file) {
+            let length = fs::metadata(folder.join(&extent.file)).map_or(0, |file| file.len());
+            lengths.insert(extent.file.clone(), length);
+        }
+    }
+    let mut lost: Vec<u64> = extents
+        .iter()
+        .filter(|extent| extent.end > lengths[&extent.file])
+        .map(|extent| extent.idx)
+        .collect();
+    lost.sort_unstable();
+    lost.dedup();
+    Ok(lost)
+}
+
+/// Replaces the shared files by copies that end where the last kept record ends.
+fn keep_files(folder: &Path, kept: &[Extent], files: &BTreeMap<String, u64>) -> io::Result<()> {
+    for (name, end) in files {
+        let path = folder.join(name);
+        let scratch = RunDir::scratch(&path);
+        let mut copy = File::create(&scratch)?;
+        io::copy(&mut File::open(&path)?.take(*end), &mut copy)?;
+        copy.sync_data()?;
+        fs::rename(&scratch, &path)?;
+    }
+    let mut lines = Vec::new();
+    for extent in kept {
+        serde_json::to_writer(&mut lines, extent)?;
+        lines.push(b'\n');
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    crate::run_dir::write_atomically(&folder.join(EXTENTS), &lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).expect("writes");
+        }
+        folder
+    }
+
+    #[test]
+    fn torn_tails_holes_strangers_and_doubles_go() {
+        let lines = b"{\"idx\":0}\n\0\0\0\0\0\0\n{\"idx\":1}\n{\"idx\":1}\n{\"idx\":99}\nrubbish\n{\"idx\":2}\n{\"idx\":3";
+        let folder = folder_with(&[(RESULTS, lines)]);
+        let kept = salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        assert_eq!((kept.items, kept.sorted), (vec![0, 1, 2], true));
+        let text = fs::read_to_string(folder.path().join(RESULTS)).expect("reads");
+        assert_eq!(text, "{\"idx\":0}\n{\"idx\":1}\n{\"idx\":2}\n");
+    }
+
+    #[test]
+    fn a_zombie_writes_into_nothing() {
+        let folder = folder_with(&[(RESULTS, b"{\"idx\":0}\n")]);
+        let path = folder.path().join(RESULTS);
+        let mut zombie = fs::OpenOptions::new().append(true).open(&path).expect("opens");
+        salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        zombie.write_all(b"{\"idx\":1}\n").expect("writes");
+        assert_eq!(fs::read_to_string(path).expect("reads"), "{\"idx\":0}\n");
+    }
+
+    #[test]
+    fn records_whose_bytes_are_missing_go_and_files_end_with_the_last_kept() {
+        let extents = br#"{"idx":0,"file":"feats.ark","end":4}
+{"idx":1,"file":"feats.ark","end":8}
+{"idx":2,"file":"feats.ark","end":12}
+"#;
+        let results = b"{\"idx\":0}\n{\"idx\":1}\n{\"idx\":2}\n";
+        let folder =
+            folder_with(&[(RESULTS, results), (EXTENTS, extents), ("feats.ark", b"aaaabbbbcc")]);
+        let kept = salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [0, 1]);
+        assert_eq!(kept.files["feats.ark"], 8);
+        assert_eq!(fs::read(folder.path().join("feats.ark")).expect("reads"), b"aaaabbbb");
+    }
+}

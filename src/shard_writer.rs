@@ -1,0 +1,296 @@
+//! Writes one shard: records, errors and the stage's files, so that what a kill leaves is usable.
+//!
+//! Lines are buffered; [`ShardWriter::flush`] brings everything to disk in the order in which it
+//! must be believed: files, then where the records in them end, then the records.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::claim::Claim;
+use crate::indices::Indices;
+use crate::record::{FileBytes, Record};
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
+use crate::salvage::{Extent, Kept, salvage};
+
+/// A record waits no longer than this for the next one, to be written together: a write costs
+/// microseconds.
+const WAIT: Duration = Duration::from_millis(10);
+
+/// The same where shared files are synced first, which costs a disk's time.
+const WAIT_WITH_FILES: Duration = Duration::from_millis(100);
+
+/// Why an item has no record; a line of errors.jsonl.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+pub(crate) struct ItemError {
+    pub idx: u64,
+    /// What a person calls it, where the stage says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    pub kind: ErrorKind,
+    pub error: String,
+}
+
+/// How an item failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ErrorKind {
+    /// `forward` returned an error.
+    Error,
+    /// `forward` panicked.
+    Panic,
+    /// The worker process died at it, twice in a row.
+    Died,
+}
+
+/// The item a careful attempt is at, kept on disk so that the next attempt knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trying {
+    pub idx: u64,
+    /// How many workers in a row died at it before.
+    pub deaths: u32,
+}
+
+/// A shard being worked on.
+#[derive(Debug)]
+pub(crate) struct ShardWriter {
+    pub claim: Claim,
+    folder: PathBuf,
+    items: Indices,
+    kept: Kept,
+    /// Lines that this attempt wrote.
+    written: u64,
+    last: Option<u64>,
+    results: BufWriter<File>,
+    extents: Option<BufWriter<File>>,
+    files: BTreeMap<String, BufWriter<File>>,
+    /// When something was written that is not on disk yet.
+    dirty: Option<Instant>,
+}
+
+impl ShardWriter {
+    /// Opens a claimed shard, keeping the good lines of earlier attempts.
+    pub(crate) fn open(claim: Claim, items: Indices) -> io::Result<Self> {
+        let folder = claim.folder();
+        let kept = salvage(&folder, &items)?;
+        let results = BufWriter::with_capacity(1 << 16, append(&folder, RESULTS)?);
+        Ok(Self {
+            last: kept.items.last().copied(),
+            claim,
+            folder,
+            items,
+            kept,
+            written: 0,
+            results,
+            extents: None,
+            files: BTreeMap::new(),
+            dirty: None,
+        })
+    }
+
+    /// How many items were there when the shard was opened.
+    pub(crate) fn found(&self) -> usize {
+        self.kept.items.len()
+    }
+
+    /// The items that have neither a record nor an error.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = u64> + use<> {
+        let kept = self.kept.items.clone();
+        self.items.clone().into_iter().filter(move |idx| kept.binary_search(idx).is_err())
+    }
+
+    /// Adds a record. The outer error is the disk's: the worker must end. The inner one is the
+    /// record's: the item has failed.
+    pub(crate) fn write(
+        &mut self,
+        idx: u64,
+        record: Record,
+    ) -> Result<std::result::Result<(), String>> {
+        let Record { mut fields, files } = record;
+        for file in files {
+            if let Err(error) = check(&file) {
+                return Ok(Err(error.to_string()));
+            }
+            let place = self.write_file(idx, &file)?;
+            if fields.insert(file.field.clone(), place.into()).is_some() {
+                return Ok(Err(format!(
+                    "argument conflict: `{}` passed twice in one record",
+                    file.field
+                )));
+            }
+        }
+        write!(self.results, "{{\"idx\":{idx}")?;
+        for (name, value) in &fields {
+            self.results.write_all(b",")?;
+            serde_json::to_writer(&mut self.results, name)?;
+            self.results.write_all(b":")?;
+            serde_json::to_writer(&mut self.results, value)?;
+        }
+        self.results.write_all(b"}\n")?;
+        self.kept.sorted &= self.last.is_none_or(|last| last < idx);
+        self.note(idx)?;
+        Ok(Ok(()))
+    }
+
+    /// Adds a failed item. Errors are rare and wanted at once: no buffer.
+    pub(crate) fn write_error(&mut self, error: &ItemError) -> Result<()> {
+        let mut line = serde_json::to_vec(error)?;
+        line.push(b'\n');
+        append(&self.folder, ERRORS)?.write_all(&line)?;
+        self.note(error.idx)?;
+        Ok(())
+    }
+
+    fn note(&mut self, idx: u64) -> io::Result<()> {
+        self.last = self.last.max(Some(idx));
+        self.written += 1;
+        let since = *self.dirty.get_or_insert_with(Instant::now);
+        let wait = if self.files.is_empty() { WAIT } else { WAIT_WITH_FILES };
+        if since.elapsed() > wait {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes one file of a record and returns what the record says of it.
+    fn write_file(&mut self, idx: u64, file: &FileBytes) -> io::Result<String> {
+        let committed = RunDir::committed_file(self.claim.shard, &file.name);
+        if file.whole {
+            let path = self.folder.join(&file.name);
+            let scratch = RunDir::scratch(&path);
+            let mut new = File::create(&scratch)?;
+            new.write_all(&file.bytes)?;
+            new.sync_data()?;
+            fs::rename(&scratch, &path)?;
+            return Ok(committed);
+        }
+        if !self.files.contains_key(&file.name) {
+            let open =
+                OpenOptions::new().create(true).append(true).open(self.folder.join(&file.name))?;
+            // Bytes behind the last kept record are a dead attempt's.
+            let start = self.kept.files.get(&file.name).copied().unwrap_or(0);
+            open.set_len(start)?;
+            self.kept.files.insert(file.name.clone(), start);
+            self.files.insert(file.name.clone(), BufWriter::new(open));
+        }
+        let writer = self.files.get_mut(&file.name).expect("opened above");
+        writer.write_all(&file.bytes)?;
+        let end = self.kept.files.get_mut(&file.name).expect("set when the file was opened");
+        let start = *end;
+        *end += file.bytes.len() as u64;
+        let extent = Extent { idx, file: file.name.clone(), end: *end };
+        let extents = match &mut self.extents {
+            Some(extents) => extents,
+            none => none.insert(BufWriter::new(append(&self.folder, EXTENTS)?)),
+        };
+        serde_json::to_writer(&mut *extents, &extent)?;
+        extents.write_all(b"\n")?;
+        Ok(format!("{committed}:{}", start + file.skip as u64))
+    }
+
+    /// Brings everything so far to disk, where it was not yet.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if self.dirty.is_none() {
+            return Ok(());
+        }
+        for file in self.files.values_mut() {
+            file.flush()?;
+            file.get_ref().sync_data()?;
+        }
+        if let Some(extents) = &mut self.extents {
+            extents.flush()?;
+        }
+        self.results.flush()?;
+        self.dirty = None;
+        Ok(())
+    }
+
+    /// The item that an earlier attempt was at when it ended, if it left word of it.
+    pub(crate) fn was_trying(&self) -> Option<Trying> {
+        serde_json::from_slice(&fs::read(self.folder.join(TRYING)).ok()?).ok()
+    }
+
+    /// Leaves word of the item that is being tried.
+    pub(crate) fn set_trying(&self, trying: Trying) -> io::Result<()> {
+        fs::write(self.folder.join(TRYING), serde_json::to_vec(&trying)?)
+    }
+
+    /// The shard is complete: checks that each item is there once, syncs, commits.
+    /// `false`: it was taken over meanwhile, and somebody else commits it.
+    pub(crate) fn commit(mut self) -> Result<bool> {
+        self.flush()?;
+        let (there, wanted) = (self.kept.items.len() as u64 + self.written, self.items.len());
+        if there != wanted {
+            bail!("shard {} has {there} of {wanted} items after its last one", self.claim.shard);
+        }
+        if !self.kept.sorted {
+            sort_lines(&self.folder.join(RESULTS))?;
+        }
+        let _ = fs::remove_file(self.folder.join(TRYING));
+        self.sync()?;
+        Ok(self.claim.commit()?)
+    }
+
+    /// Gives the shard back with what is there. `false`: it was taken over meanwhile.
+    pub(crate) fn give_back(mut self) -> Result<bool> {
+        self.flush()?;
+        self.sync()?;
+        Ok(self.claim.give_back()?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.results.get_ref().sync_data()?;
+        if let Some(extents) = &self.extents {
+            extents.get_ref().sync_data()?;
+        }
+        match File::open(self.folder.join(ERRORS)) {
+            Ok(errors) => errors.sync_data(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn append(folder: &std::path::Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(folder.join(name))
+}
+
+/// A stage's file must stay in the shard's folder and clear of our own.
+fn check(file: &FileBytes) -> Result<()> {
+    let name = file.name.as_str();
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
+        bail!("a record's file cannot be called {name:?}");
+    }
+    if [RESULTS, ERRORS, EXTENTS, TRYING].contains(&name) {
+        bail!("a record's file cannot be called {name:?}: the run directory has its own");
+    }
+    if file.field == "idx" {
+        bail!("argument conflict: `idx` passed via both the record and the item's index");
+    }
+    Ok(())
+}
+
+/// Brings the lines into item order: where failed items were tried again, theirs came last.
+fn sort_lines(path: &std::path::Path) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let item: crate::salvage::ItemOf =
+            serde_json::from_str(line).with_context(|| format!("{} is damaged", path.display()))?;
+        lines.push((item.idx, line));
+    }
+    lines.sort_unstable_by_key(|(idx, _)| *idx);
+    let mut sorted = String::with_capacity(text.len());
+    for (_, line) in lines {
+        sorted.push_str(line);
+        sorted.push('\n');
+    }
+    crate::run_dir::write_atomically(path, sorted.as_bytes())?;
+    File::open(path)?.sync_data()?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What is known of a run, for people and for programs: the run directory, judged.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::job::Job;
+use crate::roster::{Ended, Life, Worker};
+use crate::run_dir::RunDir;
+use crate::spec::Spec;
+use crate::stop::Stop;
+use crate::survey::{Counts, Survey};
+
+/// The version of the JSON; it changes when a field goes or changes its meaning.
+const VERSION: u32 = 1;
+
+/// What is known of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Status {
+    pub version: u32,
+    pub output_dir: String,
+    pub stage: String,
+    pub created: String,
+    pub state: State,
+    pub items: Items,
+    pub shards: Counts,
+    /// Whether collect wrote its file.
+    pub collected: bool,
+    pub unfinished: Vec<UnfinishedShard>,
+    pub workers: Vec<WorkerStatus>,
+    pub jobs: Vec<Job>,
+    pub stop: Option<Stop>,
+}
+
+/// The run in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Every item has a record.
+    Done,
+    /// Every item has a record or an error.
+    SomeFailed,
+    /// Somebody works on it.
+    Running,
+    /// It was asked to stop and is not complete.
+    Stopped,
+    /// Nobody works on it and it is not complete.
+    Incomplete,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Items {
+    pub total: u64,
+    pub done: u64,
+    pub failed: u64,
+}
+
+/// A shard in somebody's hands, or in those of a dead worker.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnfinishedShard {
+    pub shard: usize,
+    pub attempt: u32,
+    pub worker: String,
+    pub life: Life,
+    pub items: u64,
+    pub total: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkerStatus {
+    pub worker: String,
+    pub life: Life,
+    pub host: String,
+    pub pid: u32,
+    pub job: u32,
+    pub rank: u32,
+    pub started: String,
+    pub ended: Option<Ended>,
+}
+
+impl Status {
+    /// Looks at a run.
+    pub(crate) fn of(run: &RunDir) -> Result<Self> {
+        let spec = Spec::read(run)?;
+        let progress = Survey::new(run, &spec)
+            .look()
+            .with_context(|| format!("failed to read {}", run.root().display()))?;
+        let workers: Vec<_> =
+            Worker::read_all(run).into_iter().map(|worker| (worker.life(run), worker)).collect();
+        let lives: BTreeMap<&str, Life> =
+            workers.iter().map(|(life, worker)| (worker.worker.as_str(), *life)).collect();
+        let stop = Stop::read(run);
+        let working = lives.values().any(|life| *life == Life::Alive);
+        let state = match (progress.complete(), progress.failed) {
+            (true, 0) => State::Done,
+            (true, _) => State::SomeFailed,
+            _ if working => State::Running,
+            _ if stop.is_some() => State::Stopped,
+            _ => State::Incomplete,
+        };
+        let unfinished = progress
+            .claims
+            .into_iter()
+            .map(|claim| UnfinishedShard {
+                life: lives.get(claim.worker.as_str()).copied().unwrap_or(Life::Unknown),
+                shard: claim.shard,
+                attempt: claim.attempt,
+                worker: claim.worker,
+                items: claim.items,
+                total: claim.total,
+            })
+            .collect();
+        Ok(Self {
+            version: VERSION,
+            output_dir: run.root().display().to_string(),
+            stage: spec.fingerprint.stage,
+            created: spec.created,
+            state,
+            items: Items { total: progress.total, done: progress.done, failed: progress.failed },
+            shards: progress.shards,
+            collected: run.results().is_file(),
+            unfinished,
+            workers: workers
+                .into_iter()
+                .map(|(life, worker)| worker_status(life, worker))
+                .collect(),
+            jobs: (1..).map_while(|number| Job::read(run, number).ok()).collect(),
+            stop,
+        })
+    }
+
+    /// The reasons why workers ended before the work did, the same one once, with how many had it.
+    pub(crate) fn troubles(&self) -> Vec<(String, usize)> {
+        let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
+        let last = self.jobs.last().map_or(0, |job| job.number);
+        for worker in self.workers.iter().filter(|worker| worker.job == last) {
+            let trouble = match &worker.ended {
+                Some(Ended::EnvFailed { error }) => format!("the env could not be built: {error}"),
+                Some(Ended::Failed { error }) => error.clone(),
+                Some(Ended::Died { status }) => format!("died: {status}"),
+                None if worker.life == Life::Dead => "vanished".to_owned(),
+                _ => continue,
+            };
+            *troubles.entry(trouble).or_default() += 1;
+        }
+        troubles.into_iter().collect()
+    }
+}
+
+fn worker_status(life: Life, worker: Worker) -> WorkerStatus {
+    WorkerStatus {
+        worker: worker.worker,
+        life,
+        host: worker.process.host,
+        pid: worker.process.pid,
+        job: worker.job,
+        rank: worker.rank,
+        started: worker.started,
+        ended: worker.ended,
+    }
+}

@@ -1,0 +1,206 @@
+//! How far a run is, from the run directory alone.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::run_dir::{ERRORS, RESULTS, RunDir, ShardName, ShardState};
+use crate::spec::Spec;
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Progress {
+    /// Items with a record.
+    pub done: u64,
+    /// Items in errors.jsonl.
+    pub failed: u64,
+    pub total: u64,
+    pub shards: Counts,
+    /// Seconds of audio in the records that appeared since the first look, where records have a
+    /// `duration`.
+    #[serde(skip)]
+    pub audio: f64,
+    #[serde(skip)]
+    pub claims: Vec<ClaimedShard>,
+}
+
+/// Shards by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Counts {
+    pub todo: u64,
+    pub claimed: u64,
+    pub done: u64,
+}
+
+/// A shard in somebody's hands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ClaimedShard {
+    pub shard: usize,
+    pub attempt: u32,
+    pub worker: String,
+    /// Items with a record or an error, of so many.
+    pub items: u64,
+    pub total: u64,
+}
+
+impl Progress {
+    /// Whether every shard is done.
+    pub(crate) fn complete(&self) -> bool {
+        self.shards.todo == 0 && self.shards.claimed == 0
+    }
+}
+
+/// Looks at a run again and again, and reads only what is new.
+pub(crate) struct Survey<'a> {
+    run: &'a RunDir,
+    spec: &'a Spec,
+    seen: Vec<Seen>,
+    audio: f64,
+    first: bool,
+}
+
+/// What was seen of one shard.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Bytes read of results.jsonl, and the lines in them.
+    read: u64,
+    lines: u64,
+    failed: u64,
+    done: bool,
+}
+
+impl<'a> Survey<'a> {
+    pub(crate) fn new(run: &'a RunDir, spec: &'a Spec) -> Self {
+        Self { run, spec, seen: vec![Seen::default(); spec.num_shards()], audio: 0.0, first: true }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// When the run directory cannot be read. Folders renamed during the look are counted as they
+    /// were or as they are.
+    pub(crate) fn look(&mut self) -> io::Result<Progress> {
+        let mut progress = Progress { total: self.spec.total(), ..Progress::default() };
+        let mut known = vec![false; self.seen.len()];
+        for name in self.run.list_shards()? {
+            if name.shard >= known.len() || std::mem::replace(&mut known[name.shard], true) {
+                continue;
+            }
+            self.look_at(&name)?;
+            let (seen, total) = (self.seen[name.shard], self.spec.len(name.shard));
+            match name.state {
+                ShardState::Done => progress.shards.done += 1,
+                ShardState::Todo => progress.shards.todo += 1,
+                ShardState::Claimed { attempt, worker } => {
+                    progress.shards.claimed += 1;
+                    let (shard, items) = (name.shard, seen.lines + seen.failed);
+                    let claimed = ClaimedShard { shard, attempt, worker, items, total };
+                    progress.claims.push(claimed);
+                }
+            }
+        }
+        // A folder that was renamed while the listing ran is in somebody's hands.
+        progress.shards.claimed += known.iter().filter(|known| !**known).count() as u64;
+        for seen in &self.seen {
+            progress.done += seen.lines;
+            progress.failed += seen.failed;
+        }
+        progress.audio = self.audio;
+        self.first = false;
+        Ok(progress)
+    }
+
+    fn look_at(&mut self, name: &ShardName) -> io::Result<()> {
+        let mut seen = self.seen[name.shard];
+        if seen.done {
+            return Ok(());
+        }
+        let folder = self.run.shards().join(name.to_string());
+        seen.failed = count_lines(&folder.join(ERRORS))?;
+        seen.done = name.state == ShardState::Done;
+        if !(seen.done && self.first) {
+            self.read_on(&folder.join(RESULTS), &mut seen)?;
+        }
+        if seen.done {
+            seen.lines = self.spec.len(name.shard).saturating_sub(seen.failed);
+        }
+        self.seen[name.shard] = seen;
+        Ok(())
+    }
+
+    fn read_on(&mut self, path: &Path, seen: &mut Seen) -> io::Result<()> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() < seen.read {
+            // A later attempt replaced it by its good lines.
+            (seen.read, seen.lines) = (0, 0);
+        }
+        file.seek(SeekFrom::Start(seen.read))?;
+        let mut new = Vec::new();
+        file.read_to_end(&mut new)?;
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in new[..whole].split_inclusive(|byte| *byte == b'\n') {
+            seen.lines += 1;
+            self.audio += duration(line).unwrap_or(0.0);
+        }
+        seen.read += whole as u64;
+        Ok(())
+    }
+}
+
+/// The field `duration` of a record's line, in seconds, without parsing the rest.
+fn duration(line: &[u8]) -> Option<f64> {
+    const KEY: &[u8] = b"\"duration\":";
+    let start = memchr::memmem::find(line, KEY)? + KEY.len();
+    let end = line[start..].iter().position(|byte| matches!(byte, b',' | b'}'))?;
+    std::str::from_utf8(&line[start..start + end]).ok()?.trim().parse().ok()
+}
+
+/// How many items of the run are in an errors.jsonl.
+pub(crate) fn count_failed(run: &RunDir) -> io::Result<u64> {
+    let mut failed = 0;
+    for name in run.list_shards()? {
+        failed += count_lines(&run.shards().join(name.to_string()).join(ERRORS))?;
+    }
+    Ok(failed)
+}
+
+/// A number that changes whenever the run gets on: a record, a failed item or a commit more.
+pub(crate) fn mark(run: &RunDir) -> io::Result<u64> {
+    let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let mut mark = 0;
+    for name in run.list_shards()? {
+        let folder = run.shards().join(name.to_string());
+        mark += match name.state {
+            ShardState::Done => 1 << 32,
+            _ => size(&folder.join(RESULTS)) + size(&folder.join(ERRORS)),
+        };
+    }
+    Ok(mark)
+}
+
+fn count_lines(path: &Path) -> io::Result<u64> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_from_lines() {
+        assert_eq!(duration(b"{\"idx\":1,\"duration\":2.5,\"a\":1}\n"), Some(2.5));
+        assert_eq!(duration(b"{\"idx\":1,\"duration\":3}\n"), Some(3.0));
+        assert_eq!(duration(b"{\"idx\":1,\"text\":\"\\\"duration\\\":7,\"}\n"), None);
+        assert_eq!(duration(b"{\"idx\":1}\n"), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! A task of a job: keeps its worker processes going until nothing is left to do.
+//!
+//! It computes nothing itself, so that whatever a stage does to its process, somebody is left who
+//! saw how it died and starts another one.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use anyhow::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::job::Job;
+use crate::launch::{start_worker, terminate};
+use crate::roster::{Ended, Worker};
+use crate::run_dir::RunDir;
+use crate::stop::Stop;
+use crate::survey::mark;
+use crate::worker::log;
+
+/// A poison item takes up to three deaths to be found; more in a row, with nothing on disk in
+/// between, is a stage that cannot work.
+const DEATHS_IN_A_ROW: u32 = 5;
+
+/// Starts `processes` workers, again where one died, and waits until all have ended.
+///
+/// # Errors
+/// When signals cannot be heard. What happens to workers is in the run directory and the log.
+pub(crate) fn keep_workers(run: &RunDir, job: &Job, processes: u32) -> Result<()> {
+    let stopping = AtomicBool::new(false);
+    let pids: Mutex<Vec<u32>> = Mutex::default();
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let handle = signals.handle();
+    thread::scope(|scope| {
+        let slots: Vec<_> = (0..processes)
+            .map(|rank| {
+                let (stopping, pids) = (&stopping, &pids);
+                scope.spawn(move || {
+                    if let Err(error) = keep_one(run, job, rank, stopping, pids) {
+                        log(&format!("worker {rank}: {error:#}"));
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            for signal in signals.forever() {
+                log(&format!("signal {signal}: stopping the workers"));
+                stopping.store(true, Ordering::SeqCst);
+                for pid in &*pids.lock().expect("nobody panics holding it") {
+                    terminate(*pid);
+                }
+            }
+        });
+        for slot in slots {
+            let _ = slot.join();
+        }
+        handle.close();
+    });
+    Ok(())
+}
+
+/// Keeps one worker going. This thread must live as long as the worker: it is the worker's parent
+/// in the eyes of prctl(2), PR_SET_PDEATHSIG.
+fn keep_one(
+    run: &RunDir,
+    job: &Job,
+    rank: u32,
+    stopping: &AtomicBool,
+    pids: &Mutex<Vec<u32>>,
+) -> Result<()> {
+    let mut deaths = 0;
+    let mut last_mark = None;
+    loop {
+        let (name, worker) = {
+            // Under the lock: a signal either finds the pid in the list or stops the start.
+            let mut pids = pids.lock().expect("nobody panics holding it");
+            if stopping.load(Ordering::SeqCst) || Stop::read(run).is_some() {
+                return Ok(());
+            }
+            let started = start_worker(run, job, rank)?;
+            pids.push(started.1.pid);
+            started
+        };
+        let status = worker.wait()?;
+        pids.lock().expect("nobody panics holding it").retain(|pid| *pid != worker.pid);
+        let Some(entry) = Worker::read(run, &name) else {
+            log(&format!("{name}: {} before it could start; see its log", tell(status)));
+            return Ok(());
+        };
+        if entry.ended.is_some() {
+            return Ok(());
+        }
+        log(&format!("{name} died: {}", tell(status)));
+        entry.end(run, Ended::Died { status: tell(status) })?;
+        let mark = mark(run)?;
+        deaths = if last_mark == Some(mark) { deaths + 1 } else { 1 };
+        last_mark = Some(mark);
+        if deaths >= DEATHS_IN_A_ROW {
+            log(&format!(
+                "worker {rank} died {deaths} times in a row without getting on; giving up"
+            ));
+            return Ok(());
+        }
+    }
+}
+
+/// How a process ended, in words.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => format!("signal {signal}, {name}"),
+            None => format!("signal {signal}"),
+        },
+        (None, None) => "unknown".to_owned(),
+    }
+}

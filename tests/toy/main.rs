@@ -1,0 +1,125 @@
+//! A program with one stage that does whatever a test wants of it.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use espnet3_par::{EnvironmentProvider, Record, Runner, Stage};
+use serde::Deserialize;
+use serde_json::json;
+
+static STAGES: &[Stage] = &[Stage::new::<Toy>("toy", "does what a test wants")];
+
+fn main() -> ExitCode {
+    espnet3_par::main(STAGES)
+}
+
+/// What the stage does, and at which items.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToyProvider {
+    /// Items.
+    n: u64,
+    /// Milliseconds per item.
+    #[serde(default)]
+    sleep_ms: f64,
+    /// What goes wrong, by item.
+    #[serde(default)]
+    faults: BTreeMap<u64, Fault>,
+    /// What goes wrong with the env.
+    env: Option<Fault>,
+    /// Cost of item i is `costs[i]`.
+    costs: Option<Vec<f64>>,
+    /// Whether records append to a shared file, and write one of their own.
+    #[serde(default)]
+    files: bool,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Fault {
+    Error,
+    Panic,
+    Abort,
+    Exit,
+    /// A record with a field `idx`.
+    Conflict,
+    /// Waits for a minute.
+    Hang,
+}
+
+fn strike(fault: Fault) -> Result<()> {
+    match fault {
+        Fault::Error => bail!("no such luck"),
+        Fault::Panic => panic!("out of cheese"),
+        Fault::Abort => std::process::abort(),
+        Fault::Exit => std::process::exit(0),
+        Fault::Conflict => Ok(()),
+        Fault::Hang => {
+            std::thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+    }
+}
+
+struct Env {
+    sleep: Duration,
+    faults: BTreeMap<u64, Fault>,
+    files: bool,
+}
+
+impl EnvironmentProvider for ToyProvider {
+    type Env = Env;
+
+    fn num_items(&self) -> Result<u64> {
+        Ok(self.n)
+    }
+
+    fn costs(&self) -> Result<Option<Vec<f64>>> {
+        Ok(self.costs.clone())
+    }
+
+    fn build_env_local(&self) -> Result<Env> {
+        println!("building the env");
+        if let Some(fault) = self.env {
+            strike(fault)?;
+        }
+        let sleep = Duration::from_secs_f64(self.sleep_ms / 1000.0);
+        Ok(Env { sleep, faults: self.faults.clone(), files: self.files })
+    }
+}
+
+struct Toy;
+
+impl Runner for Toy {
+    type Provider = ToyProvider;
+
+    fn forward(idx: u64, env: &Env) -> Result<Record> {
+        // The log shows which items were computed, and how often.
+        println!("forward {idx}");
+        if !env.sleep.is_zero() {
+            std::thread::sleep(env.sleep);
+        }
+        if let Some(fault) = env.faults.get(&idx) {
+            strike(*fault)?;
+            if matches!(fault, Fault::Conflict) {
+                return Record::new(json!({"idx": 1}));
+            }
+        }
+        let record = Record::new(json!({"utt_id": format!("utt{idx}"), "square": idx * idx}))?;
+        if !env.files {
+            return Ok(record);
+        }
+        let text = format!("utt{idx} {}\n", "x".repeat(idx as usize % 7));
+        Ok(record.append("text", "text.ark", text.clone().into_bytes(), 4).file(
+            "own",
+            &format!("utt{idx}.txt"),
+            text.into_bytes(),
+        ))
+    }
+
+    fn item_name(idx: u64, _env: &Env) -> Option<String> {
+        Some(format!("utt{idx}"))
+    }
+}
