@@ -1,9 +1,7 @@
-# Puts espnet3-par on PATH; builds it if it is not there.
+# Puts espnet3-par on PATH; else the one of this checkout, built first.
 if ! command -v espnet3-par > /dev/null; then
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-    if [ ! -x "${root}/target/release/espnet3-par" ]; then
-        cargo build --release --manifest-path "${root}/Cargo.toml"
-    fi
+    cargo build --release --quiet --manifest-path "${root}/Cargo.toml"
     PATH=${root}/target/release:${PATH}
     export PATH
 fi

@@ -1,5 +1,7 @@
 //! `init`: writes a new recipe that runs at once.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
@@ -7,8 +9,21 @@ use clap::Args;
 
 use super::fail::{Exit, Fail};
 
-/// The files of `recipes/template`, and whether they are programs.
-const TEMPLATE: &[(&str, &[u8], bool)] = &[];
+/// A file of `recipes/template`.
+macro_rules! template {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../recipes/template/", $name)))
+    };
+}
+
+const TEMPLATE: &[(&str, &[u8])] = &[
+    template!("run.sh"),
+    template!("conf/train.yaml"),
+    template!("data/wav.scp"),
+    template!("data/one.flac"),
+    template!("data/two.flac"),
+    template!("data/three.flac"),
+];
 
 /// Write a new recipe into a folder; it runs at once.
 #[derive(Args)]
@@ -26,16 +41,15 @@ impl Init {
                 "name a folder that is not there yet",
             ));
         }
-        for (name, bytes, program) in TEMPLATE {
+        for (name, bytes) in TEMPLATE {
             let path = self.dir.join(name);
             let folder = path.parent().unwrap_or(&self.dir);
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("failed to make {}", folder.display()))?;
             std::fs::write(&path, bytes)
                 .with_context(|| format!("failed to write {}", path.display()))?;
-            if *program {
-                use std::os::unix::fs::PermissionsExt;
-                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+            if name.ends_with(".sh") {
+                std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
             }
         }
         println!("{dir} is ready: `cd {dir} && ./run.sh`");

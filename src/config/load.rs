@@ -62,7 +62,11 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
         checker.tell(Severity::Note, &path, Part::Value, message, None);
     }
 
-    let origins = origins::list(&checker);
+    let mut origins = origins::list(&checker);
+    if let Some(name) = request.stage {
+        origins.retain(|(path, ..)| path != "stage");
+        origins.insert(0, ("stage".to_owned(), name.to_owned(), format!("--stage {name}")));
+    }
     let found = with_doubts(checker.found, &layers, &needed);
     let Some((stage, (params, Some(loaded)))) =
         loaded.filter(|_| found.iter().all(|one| one.severity != Severity::Error))

@@ -38,7 +38,7 @@ use crate::indices::Indices;
 use crate::stage::{LoadedStage, Stage};
 
 /// What a config is made of.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// YAML files; later ones override earlier ones.
     pub files: &'a [PathBuf],
     /// `a.b=value`, over the files and the environment.

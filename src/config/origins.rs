@@ -47,6 +47,6 @@ fn source(path: &[String], checker: &Checker<'_>) -> String {
     match checker.location(path) {
         Some(Location::File { path, at: Some((line, _)) }) => format!("{}:{line}", path.display()),
         Some(location) => location.to_string(),
-        None => "--stage".to_owned(),
+        None => String::new(),
     }
 }

@@ -106,6 +106,13 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
     let env = checker.text(&key("env"), "a cluster's name").unwrap_or(defaults.env);
     known_env(&key("env"), &env, checker);
     let options = checker.mapping(&key("options")).unwrap_or_default();
+    if options.contains_key("n_workers") {
+        let message = format!(
+            "argument conflict: `n_workers` passed via both `{section}` and `{section}.options`"
+        );
+        let hint = format!("keep `{section}.n_workers` only");
+        checker.error(&child(&key("options"), "n_workers"), Part::Key, message, Some(hint));
+    }
     let options = if env == "local" { local_options(section, options, checker) } else { options };
     let threads = checker.whole(&child(&key("options"), "threads_per_worker"), 1);
 
@@ -173,15 +180,9 @@ fn local_options(
     let mut of_dask = Vec::new();
     for name in options.keys() {
         let path = child(&top, name);
-        if name == "n_workers" {
-            let message = format!(
-                "argument conflict: `n_workers` passed via both `{section}` and `{section}.options`"
-            );
-            let hint = format!("keep `{section}.n_workers` only");
-            checker.error(&path, Part::Key, message, Some(hint));
-        } else if keys::DASK_OPTIONS.contains(&name.as_str()) {
+        if keys::DASK_OPTIONS.contains(&name.as_str()) {
             of_dask.push(name.clone());
-        } else if !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
+        } else if name != "n_workers" && !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
             let known = keys::LOCAL_OPTIONS.iter().chain(keys::DASK_OPTIONS).copied();
             let hint = match keys::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),

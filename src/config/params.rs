@@ -19,6 +19,9 @@ pub(super) fn load(
     checker: &mut Checker<'_>,
 ) -> (Value, Option<Box<dyn LoadedStage>>) {
     let top: Path = vec![stage.name.to_owned()];
+    if checker.failed.contains(&top) {
+        return (Value::Null, None);
+    }
     let params = match checker.given(&top) {
         Some(_) => match checker.mapping(&top) {
             Some(params) => params,
@@ -30,11 +33,10 @@ pub(super) fn load(
     let mut trial = params.clone();
     let mut gone: Vec<Path> = Vec::new();
     for path in checker.failed.iter().filter(|path| path.len() > 1 && path[0] == top[0]) {
-        remove(&mut trial, &path[1..]);
-        gone.push(path[1..].to_vec());
+        gone.extend(remove(&mut trial, &path[1..]));
     }
     let before = checker.found.len();
-    let broken = !gone.is_empty() || checker.failed.contains(&top);
+    let broken = !gone.is_empty();
     for _ in 0..MAX_COMPLAINTS {
         let complaint = match stage.load(&trial) {
             Ok(loaded) => {
@@ -48,6 +50,11 @@ pub(super) fn load(
         if !complaint.handle(stage, &mut trial, &mut gone, checker) {
             break;
         }
+    }
+    // Nothing gets past without a word, even what was thought to have had one.
+    if !broken && checker.found.len() == before {
+        let message = format!("the stage does not take its section `{}`", stage.name);
+        checker.error(&top, Part::Key, message, None);
     }
     (params, None)
 }
@@ -94,7 +101,7 @@ impl Complaint {
                 };
                 let message = format!("unknown key `{field}` in `{}`", dotted(&full(&parent)));
                 checker.error(&full(&path), Part::Key, message, Some(hint));
-                remove(trial, &path)
+                remove(trial, &path).is_some()
             }
             Self::Missing { path } => {
                 // What was taken out for another reason has had its message.
@@ -110,11 +117,13 @@ impl Complaint {
                 stand_in(stage, trial, &path)
             }
             Self::Wrong { path, message } => {
-                let hint = untyped(tree::find(trial, &path), &message);
+                let value = tree::find(trial, &path);
+                let hint = untyped(value, &message).or_else(|| near_word(&message));
                 let message = format!("`{}` {}", dotted(&full(&path)), plain_words(&message));
                 checker.error(&full(&path), Part::Value, message, hint);
-                gone.push(path.clone());
-                !path.is_empty() && remove(trial, &path)
+                let removed = remove(trial, &path);
+                gone.extend(removed.clone());
+                removed.is_some()
             }
         }
     }
@@ -160,8 +169,23 @@ fn untyped(value: Option<&Value>, message: &str) -> Option<String> {
     })
 }
 
+/// The word and the known ones, if the complaint is of a word that is not among them.
+fn variant(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown variant ")?;
+    let mut words = rest.split('`').skip(1).step_by(2);
+    Some((words.next()?, words.collect()))
+}
+
+fn near_word(message: &str) -> Option<String> {
+    let (word, known) = variant(message)?;
+    keys::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}
+
 /// serde's words without its Rust types.
 fn plain_words(message: &str) -> String {
+    if let Some((word, known)) = variant(message) {
+        return format!("must be one of {}, but is `{word}`", keys::listed(known));
+    }
     let Some((found, expected)) = message
         .split_once(": ")
         .filter(|(kind, _)| matches!(*kind, "invalid type" | "invalid value"))
@@ -170,8 +194,12 @@ fn plain_words(message: &str) -> String {
         return format!("is refused: {message}");
     };
     let expected = match expected {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" => "a whole number from -128 to 127",
+        "i16" => "a whole number from -32768 to 32767",
+        "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "a string" | "string" | "path string" => "a text",
@@ -204,13 +232,14 @@ fn parent<'v>(root: &'v mut Value, path: &[String]) -> Option<&'v mut Value> {
     })
 }
 
-fn remove(root: &mut Value, path: &[String]) -> bool {
-    let Some((last, above)) = path.split_last() else { return false };
-    match parent(root, above) {
-        Some(Value::Object(map)) => map.shift_remove(last).is_some(),
+/// Takes out what is at `path`, or the list it is in, and tells which.
+fn remove(root: &mut Value, path: &[String]) -> Option<Path> {
+    let (last, above) = path.split_last()?;
+    match parent(root, above)? {
+        Value::Object(map) => map.shift_remove(last).map(|_| path.to_vec()),
         // Other items keep their numbers only if the whole list goes.
-        Some(Value::Array(_)) => remove(root, above),
-        _ => false,
+        Value::Array(_) => remove(root, above),
+        _ => None,
     }
 }
 

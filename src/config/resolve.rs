@@ -239,6 +239,8 @@ impl<'a> Resolver<'a> {
     fn nearest(&self, path: &[String]) -> Option<String> {
         let mut all = Vec::new();
         leaves(self.root, &mut Vec::new(), &mut all);
+        let own = self.stack.last().map(|path| dotted(path));
+        all.retain(|path| Some(path) != own.as_ref());
         let wanted = dotted(path);
         let near = keys::nearest(&wanted, all.iter().map(String::as_str)).map(str::to_owned);
         // `${data.root}` for what is really `corpus.data.root`.

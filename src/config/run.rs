@@ -81,9 +81,10 @@ fn names(stages: &[Stage]) -> String {
 /// Reads the keys; what is wrong gets a message and a stand-in.
 pub(super) fn read(checker: &mut Checker<'_>) -> Run {
     let key = |name: &str| [name.to_owned()];
+    specs_dir_note(checker);
     Run {
         output_dir: output_dir(checker),
-        detach: specs_dir_note(checker) && checker.flag(&key("async_mode")).unwrap_or(false),
+        detach: checker.flag(&key("async_mode")).unwrap_or(false),
         n_workers: checker.whole(&key("async_num_workers"), 1),
         indices: indices(checker),
         batch_size: checker.whole(&key("batch_size"), 1).unwrap_or(1),
@@ -123,14 +124,13 @@ fn output_dir(checker: &mut Checker<'_>) -> PathBuf {
     output.or(result).unwrap_or_default().into()
 }
 
-/// Tells whoever sets ESPnet3's `async_specs_dir` where specs go here. Always true.
-fn specs_dir_note(checker: &mut Checker<'_>) -> bool {
+/// Tells whoever sets ESPnet3's `async_specs_dir` where specs go here.
+fn specs_dir_note(checker: &mut Checker<'_>) {
     let key = ["async_specs_dir".to_owned()];
     if checker.given(&key).is_some() {
         let message = "`async_specs_dir` has no effect: the spec is kept in the run directory";
         checker.tell(Severity::Note, &key, Part::Key, message.to_owned(), None);
     }
-    true
 }
 
 fn indices(checker: &mut Checker<'_>) -> Option<Indices> {

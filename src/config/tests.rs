@@ -18,8 +18,16 @@ struct Vad {
     #[serde(default)]
     frames: Vec<u32>,
     model: Option<Model>,
+    mode: Option<Mode>,
     #[serde(default)]
     limits: std::collections::BTreeMap<String, u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    Fast,
+    Exact,
 }
 
 #[derive(Deserialize)]
@@ -275,8 +283,60 @@ fn what_the_run_does_not_need_may_be_unresolved() {
 
 #[test]
 fn yaml_again() {
-    let config = good(&format!("{BASE}z: 1\na: ['1', no, {{b: 1.5}}]\n"), &[]);
-    let (node, same) = (super::yaml::parse(&config.to_yaml()), &config.resolved);
-    assert_eq!(&node.expect("our own YAML").to_json(), same, "{}", config.to_yaml());
-    assert!(config.to_yaml().starts_with("stage: vad\noutput_dir: exp\nvad:\n"));
+    let texts = [
+        "1",
+        "no",
+        "y",
+        "On",
+        "0640",
+        "08",
+        "0o17",
+        "0b1",
+        "0x1F",
+        "1_000",
+        "1e3",
+        "-.5",
+        "1.",
+        ".inf",
+        ".nan",
+        "1:30",
+        "null",
+        "~",
+        "",
+        "???",
+        "\\${x}",
+        "-",
+        "a: b",
+        "# c",
+        " x ",
+        "two\nlines\n",
+        "\ttab",
+        "'",
+        "\"",
+        "é漢",
+        "@at",
+        "*x",
+        "&x",
+        "!x",
+        "[a",
+        "{a",
+        "%a",
+        "2026-11-22",
+        "=",
+        "<<",
+    ];
+    let config = good(
+        &format!("{BASE}z: 1\na: [no, {{b: 1.5, c: 1e30}}]\nt: {}\n", json!(texts.as_slice())),
+        &[],
+    );
+    let yaml = config.to_yaml();
+    let node = super::yaml::parse(&yaml).unwrap_or_else(|faults| panic!("{faults:?}\n{yaml}"));
+    let (again, resolved) = (node.to_json(), &config.resolved);
+    for (again, text) in
+        again["t"].as_array().expect("a list").iter().zip(resolved["t"].as_array().expect("a list"))
+    {
+        assert_eq!(again, text, "{yaml}");
+    }
+    assert_eq!(&again, resolved);
+    assert!(yaml.starts_with("stage: vad\noutput_dir: exp\nvad:\n"));
 }
