@@ -84,11 +84,11 @@ mod tests {
         let process = Process { pid, start, ..Process::current() };
         for _ in 0..500 {
             if process.lives() == Some(false) {
-                child.wait().expect("its status is still there");
-                return;
+                break;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        panic!("`true` seems to live for 5 s");
+        assert_eq!(process.lives(), Some(false), "`true` seems to live for 5 s");
+        child.wait().expect("its status is still there");
     }
 }

@@ -31,7 +31,7 @@ impl Indices {
     /// All of `0..n`.
     #[must_use]
     pub fn all(n: u64) -> Self {
-        Self::new(Vec::from([0..n]))
+        Self::new(std::iter::once(0..n).collect())
     }
 
     /// The indices at positions `start..end`, counted from the lowest one.

@@ -85,7 +85,7 @@ mod tests {
         let asked = std::cell::Cell::new(0);
         let mut most = 0;
         let mut taken = 0;
-        let inputs = (0..1000).inspect(|n| asked.set(n + 1));
+        let inputs = (0..1000).inspect(|n| asked.set(n + 1_usize));
         compute_in_order(
             Some(&pool),
             inputs,
@@ -97,6 +97,6 @@ mod tests {
             },
         );
         assert_eq!(taken, 1000);
-        assert!(most <= 2 * AHEAD as i32, "{most} under way");
+        assert!(most <= 2 * AHEAD, "{most} under way");
     }
 }

@@ -20,7 +20,6 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, Request};
-use crate::indices::Indices;
 use crate::stage::Stage;
 use fail::{Exit, Fail};
 
@@ -89,7 +88,7 @@ struct ConfigArgs {
     parallel: Option<String>,
     /// Only these items, as in `0-99,200`.
     #[arg(long, value_name = "LIST")]
-    indices: Option<Indices>,
+    indices: Option<String>,
 }
 
 impl ConfigArgs {
@@ -99,16 +98,14 @@ impl ConfigArgs {
             files: &self.files,
             set: &self.set,
             stage: self.stage.as_deref(),
+            indices: self.indices.as_deref(),
             parallel: self.parallel.as_deref(),
             env: std::env::vars().collect(),
             now: jiff::Zoned::now(),
         };
-        let mut config = Config::load(&request, stages)?;
+        let config = Config::load(&request, stages)?;
         for warning in &config.warnings {
             eprintln!("{warning}");
-        }
-        if let Some(indices) = &self.indices {
-            config.indices = Some(indices.clone());
         }
         Ok(config)
     }
@@ -135,10 +132,8 @@ pub fn main(stages: &[Stage]) -> ExitCode {
 /// line of its own, which uses [`parallel_map`](crate::parallel_map), calls this first in `main`.
 ///
 /// ```no_run
-/// fn main() {
-///     espnet3_par::work_if_asked(espnet3_par::stages::STAGES);
-///     // the program's own command line from here on
-/// }
+/// espnet3_par::work_if_asked(espnet3_par::stages::STAGES);
+/// // the program's own command line from here on
 /// ```
 pub fn work_if_asked(stages: &[Stage]) {
     if let Some(code) = processes::worker_entry(stages) {

@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::fail::Exit;
-use super::status::{exit, headline};
-use crate::run_dir::{ERRORS, RunDir};
+use super::status::{exit, standing, troubles};
+use crate::run_dir::RunDir;
 use crate::status::{State, Status};
 
 /// So many failed items are named one by one.
@@ -32,29 +32,24 @@ impl Report {
     /// What happened, and what to do next.
     pub(super) fn conclusion(&self) -> String {
         let run = &self.status.output_dir;
-        let mut text = headline(&self.status);
+        let mut text = format!("{run}: {}", standing(&self.status));
         match self.status.state {
             State::Done => text += &format!("\n{}", self.run.results().display()),
             State::SomeFailed => {
-                text += &format!("\n{}", self.run.results().display());
                 text += &self.failed_items();
-                text += &format!(
-                    "\nhint: `{run}/{ERRORS}` has them all; `run --retry-failed` tries them again"
-                );
+                text += &format!("\n{}", self.run.results().display());
+                text += "\nhint: `run --retry-failed` tries the failed ones again";
             }
             State::Running => {}
             State::Stopped | State::Incomplete => {
-                if let Some(stop) = &self.status.stop {
-                    text += &format!("\nstopped: {stop}");
+                let troubles = troubles(&self.status);
+                for trouble in &troubles {
+                    text += &format!("\n  {trouble}");
                 }
-                for (trouble, count) in self.status.troubles() {
-                    let many =
-                        if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
-                    text += &format!("\n{many}: {trouble}");
+                text += "\nhint: the same command resumes";
+                if !troubles.is_empty() {
+                    text += &format!("; `espnet3-par logs {run} --failed` shows what workers said");
                 }
-                text += &format!(
-                    "\nhint: the same command resumes; `espnet3-par logs {run} --failed` shows what workers said"
-                );
             }
         }
         text
@@ -72,7 +67,7 @@ impl Report {
         }
         let more = lines.lines().count().saturating_sub(NAMED);
         if more > 0 {
-            text += &format!("\n  and {more} more");
+            text += &format!("\n  and {more} more in {}", self.run.errors().display());
         }
         text
     }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::fail::{Exit, Fail};
 use crate::roster::Life;
 use crate::run_dir::RunDir;
-use crate::status::{State, Status as RunStatus};
+use crate::status::{State, Status as RunStatus, UnfinishedShard};
 
 /// Folders below the one that was named in which runs are looked for.
 const DEPTH: usize = 6;
@@ -48,7 +48,7 @@ impl Status {
                 } else {
                     ""
                 };
-                let text: String = statuses.iter().map(describe).collect();
+                let text = describe(&statuses);
                 write!(std::io::stdout(), "{clear}{text}")?;
             }
             let running = statuses.iter().any(|status| status.state == State::Running);
@@ -107,57 +107,71 @@ pub(super) fn exit(status: &RunStatus) -> Exit {
     }
 }
 
-/// A run in a few lines.
-fn describe(status: &RunStatus) -> String {
-    let mut text = format!("{}\n", headline(status));
-    for shard in &status.unfinished {
-        let worker = status.workers.iter().find(|worker| worker.worker == shard.worker);
-        let place = worker
-            .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
-        let life = match shard.life {
-            Life::Alive => "running",
-            Life::Dead => "lost: the next worker goes on with it",
-            Life::Unknown => "unknown",
-        };
-        text += &format!(
-            "  shard {:<5} {:>5} of {} items  attempt {}  {} on {place}  {life}\n",
-            shard.shard, shard.items, shard.total, shard.attempt, shard.worker,
-        );
-    }
-    for (trouble, count) in status.troubles() {
-        let many = if count == 1 { "a worker".to_owned() } else { format!("{count} workers") };
-        text += &format!("  {many}: {trouble}\n");
-    }
-    if let Some(stop) = &status.stop {
-        text += &format!("  stopped: {stop}\n");
+/// Runs in a few lines each, in columns.
+fn describe(statuses: &[RunStatus]) -> String {
+    let width = |column: fn(&RunStatus) -> &str| {
+        statuses.iter().map(|status| column(status).len()).max().unwrap_or(0)
+    };
+    let (path, stage) = (width(|status| &status.output_dir), width(|status| &status.stage));
+    let mut text = String::new();
+    for status in statuses {
+        let standing = standing(status);
+        text += &format!("{:path$}  {:stage$}  {standing}\n", status.output_dir, status.stage);
+        for shard in &status.unfinished {
+            text += &unfinished(status, shard);
+        }
+        for trouble in troubles(status) {
+            text += &format!("  {trouble}\n");
+        }
     }
     text
 }
 
-/// A run in one line.
-pub(super) fn headline(status: &RunStatus) -> String {
+fn unfinished(status: &RunStatus, shard: &UnfinishedShard) -> String {
+    let worker = status.workers.iter().find(|worker| worker.worker == shard.worker);
+    let place = worker
+        .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
+    let life = match shard.life {
+        Life::Alive => "running",
+        Life::Dead => "lost: the next worker goes on with it",
+        Life::Unknown => "unknown",
+    };
+    format!(
+        "  shard {:<5} {:>5} of {} items  attempt {}  {} on {place}  {life}\n",
+        shard.shard, shard.items, shard.total, shard.attempt, shard.worker,
+    )
+}
+
+/// Why a run is not complete, as far as workers said or their parents saw.
+pub(super) fn troubles(status: &RunStatus) -> Vec<String> {
+    let stop = status.stop.as_ref().map(|stop| format!("stopped: {stop}"));
+    let many = |count| match count {
+        1 => "a worker".to_owned(),
+        count => format!("{count} workers"),
+    };
+    let troubles = status.troubles().into_iter();
+    stop.into_iter()
+        .chain(troubles.map(|(trouble, count)| format!("{}: {trouble}", many(count))))
+        .collect()
+}
+
+/// How a run stands, in a few words.
+pub(super) fn standing(status: &RunStatus) -> String {
     let items = &status.items;
-    let state = match status.state {
-        State::Done => "done",
-        State::SomeFailed => "done, some items failed",
+    let mut text = match status.state {
+        State::Done | State::SomeFailed => "done",
         State::Running => "running",
         State::Stopped => "stopped",
         State::Incomplete => "incomplete",
-    };
-    let share = 100.0 * (items.done + items.failed) as f64 / items.total.max(1) as f64;
-    let mut line = format!(
-        "{}  {}  {state}  {} of {} items",
-        status.output_dir, status.stage, items.done, items.total
-    );
-    if items.failed > 0 {
-        line += &format!(", {} failed", items.failed);
     }
-    if !matches!(status.state, State::Done | State::SomeFailed) {
-        line += &format!(" ({share:.0}%)");
+    .to_owned();
+    text += &format!(", {} of {} items", items.done, items.total);
+    if items.failed > 0 {
+        text += &format!(", {} failed", items.failed);
     }
     let alive = status.workers.iter().filter(|worker| worker.life == Life::Alive).count();
     if alive > 0 {
-        line += &format!(", {alive} workers");
+        text += &format!(", {alive} workers");
     }
-    line
+    text
 }

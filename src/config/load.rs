@@ -26,8 +26,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
 
     let mut settled = Map::new();
     settle(keys::TOP, &mut settled, raw_map, &mut resolver);
-    let named = request.stage.map(str::to_owned);
-    let named = named.or_else(|| settled.get("stage")?.as_str().map(str::to_owned));
+    let named = settled.get("stage").and_then(Value::as_str).map(str::to_owned);
     let sections = [section.as_ref().ok().and_then(Option::as_deref), named.as_deref()];
     settle(
         &sections.into_iter().flatten().collect::<Vec<_>>(),
@@ -51,7 +50,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     for Problem { path, message, hint } in problems {
         checker.error(&path, Part::Value, message, hint);
     }
-    let stage = run::stage(request.stage, &mut checker, stages);
+    let stage = run::stage(&mut checker, stages);
     let run = run::read(&mut checker);
     let parallel = read_parallel(section, run.n_workers, &mut checker);
     run::defaults_not_followed(&mut checker);
@@ -62,11 +61,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
         checker.tell(Severity::Note, &path, Part::Value, message, None);
     }
 
-    let mut origins = origins::list(&checker);
-    if let Some(name) = request.stage {
-        origins.retain(|(path, ..)| path != "stage");
-        origins.insert(0, ("stage".to_owned(), name.to_owned(), format!("--stage {name}")));
-    }
+    let origins = origins::list(&checker);
     let found = with_doubts(checker.found, &layers, &needed);
     let Some((stage, (params, Some(loaded)))) =
         loaded.filter(|_| found.iter().all(|one| one.severity != Severity::Error))
@@ -85,7 +80,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
         max_failed_items: run.max_failed_items,
         parallel,
         params,
-        resolved: with_stage(resolved, request.stage),
+        resolved,
         warnings: found,
         loaded,
         origins,
@@ -101,7 +96,11 @@ fn read_layers(request: &Request<'_>) -> Result<Vec<Layer>, Vec<Diagnostic>> {
     let env = env.into_iter().filter_map(|(name, value)| source::env(name, value));
     let set = request.set.iter().map(|text| source::set(text));
     let (mut layers, mut errors) = (Vec::new(), Vec::new());
-    for layer in files.chain(env).chain(set) {
+    let flags = [("--stage", "stage", request.stage), ("--indices", "indices", request.indices)];
+    let flags = flags
+        .into_iter()
+        .filter_map(|(flag, key, value)| value.map(|value| source::flag(flag, key, value)));
+    for layer in files.chain(env).chain(set).chain(flags) {
         match layer {
             Ok(layer) => layers.push(layer),
             Err(more) => errors.extend(more),
@@ -170,12 +169,4 @@ fn with_doubts(
         (one.severity != Severity::Error, one.severity == Severity::Note, place)
     });
     found
-}
-
-/// A run's config names its stage, however it was chosen.
-fn with_stage(mut resolved: Value, asked: Option<&str>) -> Value {
-    if let (Value::Object(map), Some(name)) = (&mut resolved, asked) {
-        map.insert("stage".to_owned(), name.into());
-    }
-    resolved
 }

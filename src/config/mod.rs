@@ -43,8 +43,10 @@ pub(crate) struct Request<'a> {
     pub files: &'a [PathBuf],
     /// `a.b=value`, over the files and the environment.
     pub set: &'a [String],
-    /// The stage, over what the config says.
+    /// The stage, over all else.
     pub stage: Option<&'a str>,
+    /// The items, over all else.
+    pub indices: Option<&'a str>,
     /// The parallel section: `gpu` for `parallel_gpu`.
     pub parallel: Option<&'a str>,
     /// The environment; `ESPNET3_PAR__A__B=value` sets `a.b` over the files.
@@ -137,6 +139,7 @@ impl Config {
             files,
             set: &[],
             stage: None,
+            indices: None,
             parallel: None,
             env: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
             now: jiff::Zoned::now(),

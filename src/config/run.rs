@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::check::{Checker, describe};
-use super::diagnostic::{Diagnostic, Location, Severity};
+use super::diagnostic::{Diagnostic, Severity};
 use super::keys;
 use super::layers::Part;
 use crate::indices::Indices;
@@ -38,26 +38,19 @@ pub(super) struct Run {
 ///
 /// # Errors
 /// None is named, or one that does not exist.
-pub(super) fn stage(
-    asked: Option<&str>,
-    checker: &mut Checker<'_>,
-    stages: &[Stage],
-) -> Option<Stage> {
+pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage> {
     let key = ["stage".to_owned()];
-    let name = match asked {
-        Some(name) => name.to_owned(),
-        None if checker.given(&key).is_some() => checker.text(&key, "a stage's name")?,
-        None if checker.failed.contains(key.as_slice()) => return None,
-        None => {
+    if checker.given(&key).is_none() {
+        if !checker.failed.contains(key.as_slice()) {
             let first = stages.first().map_or("NAME", |stage| stage.name);
             let message = format!("no stage is given; there are {}", names(stages));
             let hint = format!("add `stage: {first}`, or `--stage {first}`");
-            checker
-                .found
-                .push(Diagnostic::error(message).hint(near_key("stage", checker).unwrap_or(hint)));
-            return None;
+            let error = Diagnostic::error(message);
+            checker.found.push(error.hint(near_key("stage", checker).unwrap_or(hint)));
         }
-    };
+        return None;
+    }
+    let name = checker.text(&key, "a stage's name")?;
     let found = stages.iter().find(|stage| stage.name == name).copied();
     if found.is_none() {
         let hint = match keys::nearest(&name, stages.iter().map(|stage| stage.name)) {
@@ -65,10 +58,7 @@ pub(super) fn stage(
             None => format!("there are {}", names(stages)),
         };
         let error = Diagnostic::error(format!("there is no stage `{name}`")).hint(hint);
-        let error = match asked {
-            Some(_) => error.at(Location::Argument(format!("--stage {name}"))),
-            None => checker.place(&key, Part::Value, error),
-        };
+        let error = checker.place(&key, Part::Value, error);
         checker.found.push(error);
     }
     found

@@ -19,9 +19,13 @@ pub(super) struct Layer {
 
 #[derive(Clone)]
 enum From {
-    File { path: PathBuf, text: Rc<str> },
+    File {
+        path: PathBuf,
+        text: Rc<str>,
+    },
     Env(String),
-    Set(String),
+    /// An argument of the command line, as written.
+    Argument(String),
 }
 
 impl Layer {
@@ -55,7 +59,7 @@ impl From {
                 Location::File { path: path.clone(), at: Some((pos.line, pos.column)) }
             }
             Self::Env(name) => Location::Env(name.clone()),
-            Self::Set(text) => Location::Argument(format!("--set {text}")),
+            Self::Argument(text) => Location::Argument(text.clone()),
         }
     }
 
@@ -150,7 +154,7 @@ pub(super) fn env(name: &str, value: &str) -> Option<Result<Layer, Vec<Diagnosti
 
 /// `a.b=value` of a `--set` as a layer.
 pub(super) fn set(text: &str) -> Result<Layer, Vec<Diagnostic>> {
-    let from = From::Set(text.to_owned());
+    let from = From::Argument(format!("--set {text}"));
     match text.split_once('=') {
         Some((dotted, value)) => assignment(from, dotted.trim(), value),
         None => {
@@ -162,6 +166,12 @@ pub(super) fn set(text: &str) -> Result<Layer, Vec<Diagnostic>> {
             ])
         }
     }
+}
+
+/// A flag that sets one key to a text, as `--stage vad` does.
+pub(super) fn flag(flag: &str, key: &str, value: &str) -> Result<Layer, Vec<Diagnostic>> {
+    let quoted = serde_json::Value::from(value).to_string();
+    assignment(From::Argument(format!("{flag} {value}")), key, &quoted)
 }
 
 fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagnostic>> {
