@@ -29,9 +29,6 @@ done
 
 within() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
-# As `--set` and not as `--stage`, so that ${stage} in the config is this stage too.
-run_stage() { espnet3-par run "${conf}" --set "stage=$1" "${@:2}"; }
-
 . ./path.sh
 
 if within 1; then
@@ -44,15 +41,15 @@ if within 2; then
 fi
 if within 3; then
     log "stage 3: voice activity detection"
-    run_stage vad "$@"
+    espnet3-par run "${conf}" --stage vad "$@"
 fi
 if within 4; then
     log "stage 4: filterbank features"
-    run_stage fbank "$@"
+    espnet3-par run "${conf}" --stage fbank "$@"
 fi
 if within 5; then
     log "stage 5: statistics of the features"
-    run_stage collect_stats "$@"
+    espnet3-par run "${conf}" --stage collect_stats "$@"
 fi
 if within 6; then
     log "stage 6: results"

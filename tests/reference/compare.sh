@@ -30,7 +30,7 @@ local/prepare.py
 . ./path.sh
 exp=${work}/exp
 rm -rf "${exp}"
-run_stage() { espnet3-par run conf/train.yaml --set "stage=$1" --set "exp_dir=${exp}" "${@:2}"; }
+run_stage() { espnet3-par run conf/train.yaml --stage "$1" --set "exp_dir=${exp}" "${@:2}"; }
 run_stage vad --set vad.probabilities=true
 run_stage fbank --set fbank.format=npy
 run_stage fbank --set fbank.format=ark --set "output_dir=${exp}/ark"
