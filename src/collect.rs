@@ -48,18 +48,22 @@ pub(crate) fn read_lines(
     partial: bool,
     mut each: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<Collected> {
-    let folders = folders(run, spec)?;
+    let folders = folders_of(run, spec)?;
     let undone = folders.iter().filter(|(done, _)| !done).count();
     if undone > 0 && !partial {
         return Err(Incomplete { shards: undone, of: folders.len() }.into());
     }
     let mut collected = Collected::default();
-    for (shard, (done, folder)) in folders.iter().enumerate() {
+    for (shard, (mut done, mut folder)) in folders.into_iter().enumerate() {
+        if !done && !folder.is_dir() {
+            // Somebody works on it, and has renamed it since.
+            (done, folder) = folders_of(run, spec)?.swap_remove(shard);
+        }
         let damaged = || format!("shard {shard} is damaged: {}", folder.display());
-        if *done {
-            read_done(spec, shard, folder, &mut collected, &mut each).with_context(damaged)?;
+        if done {
+            read_done(spec, shard, &folder, &mut collected, &mut each).with_context(damaged)?;
         } else {
-            read_undone(spec, shard, folder, &mut collected, &mut each).with_context(damaged)?;
+            read_undone(spec, shard, &folder, &mut collected, &mut each).with_context(damaged)?;
         }
     }
     Ok(collected)
@@ -82,7 +86,7 @@ pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<
 }
 
 /// Each shard's folder, and whether it is done.
-fn folders(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
+fn folders_of(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
     let mut folders = vec![(false, PathBuf::new()); spec.num_shards()];
     let listed =
         run.list_shards().with_context(|| format!("failed to list {}", run.shards().display()))?;
