@@ -18,6 +18,8 @@
 mod mask;
 #[path = "transcripts/runner/session.rs"]
 mod session;
+#[path = "transcripts/snippets/mod.rs"]
+mod snippets;
 #[path = "transcripts/runner/toy.rs"]
 mod toy;
 
