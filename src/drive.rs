@@ -123,6 +123,29 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
     plan::bounds(total, shards, Some(&chosen))
 }
 
+/// `parallel.env` names a cluster that this version does not drive.
+#[derive(Debug)]
+pub(crate) struct NoSuchCluster(String);
+
+impl std::fmt::Display for NoSuchCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`parallel.env: {}` is not available in this version", self.0)
+    }
+}
+
+impl std::error::Error for NoSuchCluster {}
+
+/// Whether the config's cluster can be used.
+///
+/// # Errors
+/// [`NoSuchCluster`].
+pub(crate) fn check_cluster(config: &Config) -> Result<(), NoSuchCluster> {
+    match config.parallel.env.as_str() {
+        "local" => Ok(()),
+        other => Err(NoSuchCluster(other.to_owned())),
+    }
+}
+
 /// The next submission of a run, as the config wants it.
 pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
     Ok(Job {

@@ -16,6 +16,10 @@ pub(crate) const TASK: &str = "espnet3-par-task";
 /// The first argument that makes a program with stages a worker of a task.
 pub(crate) const WORKER: &str = "espnet3-par-worker";
 
+/// How many threads a library may start. Each would take all cores, in every worker.
+const THREADS: [&str; 4] =
+    ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
+
 /// A program that was started.
 pub(crate) struct Started {
     handle: duct::Handle,
@@ -23,9 +27,13 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    fn start(argv: &[String], dir: &Path, log: &File) -> Result<Self> {
+    fn start(argv: &[String], dir: &Path, log: &File, env: &[(&str, String)]) -> Result<Self> {
         let what = || format!("failed to start `{}`", shell_words::join(argv));
-        let handle = duct::cmd(&argv[0], &argv[1..])
+        let mut command = duct::cmd(&argv[0], &argv[1..]);
+        for (name, value) in env {
+            command = command.env(name, value);
+        }
+        let handle = command
             .dir(dir)
             .stdin_null()
             .stdout_file(log.try_clone().with_context(what)?)
@@ -60,7 +68,7 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, detached: bool) -> Result<Star
     if !detached {
         argv.extend(parent_arguments());
     }
-    Started::start(&argv, &job.recipe_dir, &log)
+    Started::start(&argv, &job.recipe_dir, &log, &[])
 }
 
 /// Starts worker `rank` of a task and gives it a name and a log.
@@ -70,7 +78,10 @@ pub(crate) fn start_worker(run: &RunDir, job: &Job, rank: u32) -> Result<(String
     argv[1] = WORKER.to_owned();
     argv.extend(["--name".to_owned(), name.clone(), "--rank".to_owned(), rank.to_string()]);
     argv.extend(parent_arguments());
-    Ok((name, Started::start(&argv, &job.recipe_dir, &log)?))
+    let threads = job.threads_per_worker.to_string();
+    let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());
+    let env: Vec<_> = unset.map(|name| (name, threads.clone())).collect();
+    Ok((name, Started::start(&argv, &job.recipe_dir, &log, &env)?))
 }
 
 /// The command that starts a task of a run; the job's number is added when there is one.

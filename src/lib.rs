@@ -39,9 +39,12 @@ mod shard_writer;
 mod stop;
 
 // A worker.
+mod computer;
+mod failures;
 mod ordered;
 mod poison;
 mod queue;
+mod shard_work;
 mod vigil;
 mod worker;
 

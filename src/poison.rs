@@ -13,27 +13,21 @@ use crate::worker::log;
 /// So many deaths in a row at one item make it a poison item.
 const DEATHS: u32 = 2;
 
-/// Whether this attempt is a careful one, and what the one before was trying when it died.
+/// A careful attempt: what the one before was trying when it died, and how it died.
 pub(crate) struct Careful {
-    on: bool,
     last: Option<Trying>,
     status: Option<String>,
 }
 
 impl Careful {
-    pub(crate) fn new(writer: &ShardWriter, run: &RunDir) -> Self {
-        let Some(dead) = &writer.claim.taken_from else {
-            return Self { on: false, last: None, status: None };
-        };
+    /// `None`: the shard was not taken from a dead worker.
+    pub(crate) fn after_a_death(writer: &ShardWriter, run: &RunDir) -> Option<Self> {
+        let dead = writer.claim.taken_from.as_deref()?;
         let status = match Worker::read(run, dead).and_then(|dead| dead.ended) {
             Some(Ended::Died { status }) => Some(status),
             _ => None,
         };
-        Self { on: true, last: writer.was_trying(), status }
-    }
-
-    pub(crate) fn is_on(&self) -> bool {
-        self.on
+        Some(Self { last: writer.was_trying(), status })
     }
 
     /// Called before each item. `Some`: it is a poison item, and this is why.

@@ -115,7 +115,7 @@ impl Worker {
 pub(crate) fn reserve_name(run: &RunDir) -> io::Result<(String, File)> {
     loop {
         let name = format!("w{}", random_name());
-        match OpenOptions::new().append(true).create_new(true).open(run.worker_log(&name)) {
+        match OpenOptions::new().append(true).create_new(true).open(run.log(&name)) {
             Ok(log) => return Ok((name, log)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -130,12 +130,13 @@ impl RunDir {
         self.root.join("logs")
     }
 
-    pub(crate) fn worker_log(&self, worker: &str) -> PathBuf {
-        self.logs().join(format!("{worker}.log"))
+    /// The log of a worker, or of a task ([`task_log`](Self::task_log)).
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
     }
 
     pub(crate) fn task_log(&self, job: u32, task: u32) -> PathBuf {
-        self.logs().join(format!("job.{job:03}.{task}.log"))
+        self.log(&format!("job.{job:03}.{task}"))
     }
 
     /// Asks all workers to give back and end: an item error under `on_item_error: stop`, too many

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::indices::Indices;
-use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, write_atomically};
 
 /// What a shard's folder holds.
 #[derive(Debug, Default)]
@@ -22,16 +22,28 @@ pub(crate) struct Kept {
     pub items: Vec<u64>,
     /// Whether the records are in item order; not so where failed items were tried again.
     pub sorted: bool,
-    /// How long each shared file is.
-    pub files: BTreeMap<String, u64>,
+    /// The stage's files.
+    pub files: BTreeMap<String, KeptFile>,
 }
 
-/// One line of extents.jsonl: the record of item `idx` ends at byte `end` of the shared `file`.
+/// A file of the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeptFile {
+    /// How long it is with the records that are kept.
+    pub end: u64,
+    /// Whether it belongs to one record.
+    pub whole: bool,
+}
+
+/// One line of extents.jsonl: the record of item `idx` ends at byte `end` of `file`, which other
+/// records share unless it is `whole`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub idx: u64,
     pub file: String,
     pub end: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// The only thing that must be known of a line to keep it.
@@ -58,10 +70,12 @@ pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
     })?;
     extents.retain(|extent| kept.items.binary_search(&extent.idx).is_ok());
     for extent in &extents {
-        let end = kept.files.entry(extent.file.clone()).or_default();
-        *end = extent.end.max(*end);
+        let new = KeptFile { end: 0, whole: extent.whole };
+        let file = kept.files.entry(extent.file.clone()).or_insert(new);
+        file.end = file.end.max(extent.end);
     }
-    keep_files(folder, &extents, &kept.files)?;
+    keep_files(folder, &kept.files)?;
+    keep_extents(folder, &extents)?;
     keep_lines(&folder.join(ERRORS), |idx| items.contains(idx) && insert(&mut kept.items, idx))?;
     Ok(kept)
 }
@@ -131,9 +145,10 @@ fn lost_records(folder: &Path, extents: &[Extent]) -> io::Result<Vec<u64>> {
     Ok(lost)
 }
 
-/// Replaces the shared files by copies that end where the last kept record ends.
-fn keep_files(folder: &Path, kept: &[Extent], files: &BTreeMap<String, u64>) -> io::Result<()> {
-    for (name, end) in files {
+/// Replaces the shared files by copies that end where the last kept record ends. A file of one
+/// record needs none: it was complete before the record was written.
+fn keep_files(folder: &Path, files: &BTreeMap<String, KeptFile>) -> io::Result<()> {
+    for (name, KeptFile { end, .. }) in files.iter().filter(|(_, file)| !file.whole) {
         let path = folder.join(name);
         let scratch = RunDir::scratch(&path);
         let mut copy = File::create(&scratch)?;
@@ -141,15 +156,19 @@ fn keep_files(folder: &Path, kept: &[Extent], files: &BTreeMap<String, u64>) -> 
         copy.sync_data()?;
         fs::rename(&scratch, &path)?;
     }
+    Ok(())
+}
+
+fn keep_extents(folder: &Path, kept: &[Extent]) -> io::Result<()> {
     let mut lines = Vec::new();
     for extent in kept {
         serde_json::to_writer(&mut lines, extent)?;
         lines.push(b'\n');
     }
-    if lines.is_empty() {
+    if lines.is_empty() && !folder.join(EXTENTS).exists() {
         return Ok(());
     }
-    crate::run_dir::write_atomically(&folder.join(EXTENTS), &lines)
+    write_atomically(&folder.join(EXTENTS), &lines)
 }
 
 #[cfg(test)]
@@ -195,7 +214,7 @@ mod tests {
             folder_with(&[(RESULTS, results), (EXTENTS, extents), ("feats.ark", b"aaaabbbbcc")]);
         let kept = salvage(folder.path(), &Indices::all(10)).expect("salvages");
         assert_eq!(kept.items, [0, 1]);
-        assert_eq!(kept.files["feats.ark"], 8);
+        assert_eq!(kept.files["feats.ark"], KeptFile { end: 8, whole: false });
         assert_eq!(fs::read(folder.path().join("feats.ark")).expect("reads"), b"aaaabbbb");
     }
 }

@@ -4,6 +4,7 @@
 //! must be believed: files, then where the records in them end, then the records.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
-use crate::salvage::{Extent, Kept, salvage};
+use crate::salvage::{Extent, Kept, KeptFile, salvage};
 
 /// A record waits no longer than this for the next one, to be written together: a write costs
 /// microseconds.
@@ -111,18 +112,13 @@ impl ShardWriter {
         idx: u64,
         record: Record,
     ) -> Result<std::result::Result<(), String>> {
+        if let Err(error) = self.check(&record) {
+            return Ok(Err(error.to_string()));
+        }
         let Record { mut fields, files } = record;
         for file in files {
-            if let Err(error) = check(&file) {
-                return Ok(Err(error.to_string()));
-            }
             let place = self.write_file(idx, &file)?;
-            if fields.insert(file.field.clone(), place.into()).is_some() {
-                return Ok(Err(format!(
-                    "argument conflict: `{}` passed twice in one record",
-                    file.field
-                )));
-            }
+            fields.insert(file.field, place.into());
         }
         write!(self.results, "{{\"idx\":{idx}")?;
         for (name, value) in &fields {
@@ -157,6 +153,33 @@ impl ShardWriter {
         Ok(())
     }
 
+    /// Whether the record's files can be written: they stay in the shard's folder, clear of ours
+    /// and of each other.
+    fn check(&self, record: &Record) -> Result<()> {
+        for (nth, file) in record.files.iter().enumerate() {
+            let FileBytes { field, name, .. } = file;
+            if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
+                bail!("a record's file cannot be called {name:?}");
+            }
+            if [RESULTS, ERRORS, EXTENTS, TRYING].contains(&name.as_str()) {
+                bail!("a record's file cannot be called {name:?}: the shard has its own");
+            }
+            let earlier = &record.files[..nth];
+            if field == "idx"
+                || record.fields.contains_key(field)
+                || earlier.iter().any(|other| other.field == *field)
+            {
+                bail!("argument conflict: `{field}` passed twice in one record");
+            }
+            let whole_before = self.kept.files.get(name).map(|known| known.whole);
+            let here = earlier.iter().find(|other| other.name == *name).map(|other| other.whole);
+            if whole_before.or(here).is_some_and(|whole| whole || file.whole) {
+                bail!("file {name:?} of this record is another record's");
+            }
+        }
+        Ok(())
+    }
+
     /// Writes one file of a record and returns what the record says of it.
     fn write_file(&mut self, idx: u64, file: &FileBytes) -> io::Result<String> {
         let committed = RunDir::committed_file(self.claim.shard, &file.name);
@@ -167,30 +190,34 @@ impl ShardWriter {
             new.write_all(&file.bytes)?;
             new.sync_data()?;
             fs::rename(&scratch, &path)?;
+            self.note_extent(idx, file, 0)?;
             return Ok(committed);
         }
-        if !self.files.contains_key(&file.name) {
-            let open =
-                OpenOptions::new().create(true).append(true).open(self.folder.join(&file.name))?;
-            // Bytes behind the last kept record are a dead attempt's.
-            let start = self.kept.files.get(&file.name).copied().unwrap_or(0);
-            open.set_len(start)?;
-            self.kept.files.insert(file.name.clone(), start);
-            self.files.insert(file.name.clone(), BufWriter::new(open));
-        }
-        let writer = self.files.get_mut(&file.name).expect("opened above");
+        let start = self.kept.files.get(&file.name).map_or(0, |known| known.end);
+        let writer = match self.files.entry(file.name.clone()) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(new) => {
+                let shared = append(&self.folder, &file.name)?;
+                // Bytes behind the last kept record are a dead attempt's.
+                shared.set_len(start)?;
+                new.insert(BufWriter::new(shared))
+            }
+        };
         writer.write_all(&file.bytes)?;
-        let end = self.kept.files.get_mut(&file.name).expect("set when the file was opened");
-        let start = *end;
-        *end += file.bytes.len() as u64;
-        let extent = Extent { idx, file: file.name.clone(), end: *end };
+        self.note_extent(idx, file, start)?;
+        Ok(format!("{committed}:{}", start + file.skip as u64))
+    }
+
+    fn note_extent(&mut self, idx: u64, file: &FileBytes, start: u64) -> io::Result<()> {
+        let end = start + file.bytes.len() as u64;
+        self.kept.files.insert(file.name.clone(), KeptFile { end, whole: file.whole });
+        let extent = Extent { idx, file: file.name.clone(), end, whole: file.whole };
         let extents = match &mut self.extents {
             Some(extents) => extents,
             none => none.insert(BufWriter::new(append(&self.folder, EXTENTS)?)),
         };
         serde_json::to_writer(&mut *extents, &extent)?;
-        extents.write_all(b"\n")?;
-        Ok(format!("{committed}:{}", start + file.skip as u64))
+        extents.write_all(b"\n")
     }
 
     /// Brings everything so far to disk, where it was not yet.
@@ -258,21 +285,6 @@ impl ShardWriter {
 
 fn append(folder: &std::path::Path, name: &str) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(folder.join(name))
-}
-
-/// A stage's file must stay in the shard's folder and clear of our own.
-fn check(file: &FileBytes) -> Result<()> {
-    let name = file.name.as_str();
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
-        bail!("a record's file cannot be called {name:?}");
-    }
-    if [RESULTS, ERRORS, EXTENTS, TRYING].contains(&name) {
-        bail!("a record's file cannot be called {name:?}: the run directory has its own");
-    }
-    if file.field == "idx" {
-        bail!("argument conflict: `idx` passed via both the record and the item's index");
-    }
-    Ok(())
 }
 
 /// Brings the lines into item order: where failed items were tried again, theirs came last.

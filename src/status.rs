@@ -134,6 +134,9 @@ impl Status {
     pub(crate) fn troubles(&self) -> Vec<(String, usize)> {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
         let last = self.jobs.last().map_or(0, |job| job.number);
+        if last > 0 && !self.workers.iter().any(|worker| worker.job == last) {
+            troubles.insert("never started".to_owned(), 1);
+        }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
             let trouble = match &worker.ended {
                 Some(Ended::EnvFailed { error }) => format!("the env could not be built: {error}"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 use super::status::find_runs;
 use crate::launch::terminate;
 use crate::roster::{Life, Worker};
@@ -29,7 +29,7 @@ impl Cancel {
             let name = run.root().display();
             let workers = living(&run);
             if workers.is_empty() {
-                println!("{name}: nobody works on it");
+                say(format!("{name}: nobody works on it"))?;
                 continue;
             }
             Stop::Cancelled.request(&run)?;
@@ -42,10 +42,10 @@ impl Cancel {
             }
             let left = living(&run).len();
             if left > 0 {
-                println!("{name}: {left} of {} workers have not ended yet", workers.len());
+                say(format!("{name}: {left} of {} workers have not ended yet", workers.len()))?;
                 exit = Exit::Incomplete;
             } else {
-                println!("{name}: {} workers stopped", workers.len());
+                say(format!("{name}: {} workers stopped", workers.len()))?;
             }
         }
         Ok(exit)

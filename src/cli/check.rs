@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::ConfigArgs;
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 use crate::config::Config;
 use crate::drive::{Planned, job, plan};
 use crate::stage::Stage;
@@ -28,13 +28,13 @@ impl Check {
                 origins.iter().map(|(key, value, _)| key.len() + value.len()).max().unwrap_or(0);
             for (key, value, origin) in origins {
                 let padding = " ".repeat(width - key.len() - value.len());
-                println!("{key}: {value}{padding}  # {origin}");
+                say(format!("{key}: {value}{padding}  # {origin}"))?;
             }
         } else {
-            print!("{}", config.to_yaml());
+            say(config.to_yaml().trim_end())?;
         }
-        println!();
-        print!("{}", describe(&config, &plan(&config)?)?);
+        say("")?;
+        say(describe(&config, &plan(&config)?)?.trim_end())?;
         Ok(Exit::Done)
     }
 }

@@ -1,10 +1,16 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::collect::Incomplete;
 use crate::config::Diagnostics;
-use crate::drive::OtherRun;
+use crate::drive::{NoSuchCluster, OtherRun};
+
+/// Writes a line to stdout. A reader that has gone away, `head` say, is an error like any other here.
+pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
 
 /// The exit codes; `--help` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +82,9 @@ impl From<anyhow::Error> for Fail {
             let ways = "`--restart` throws the old records away; \
                         `--set output_dir=ANOTHER` keeps them and starts a new run";
             (Exit::BadConfig, Some(ways.to_owned()))
+        } else if error.is::<NoSuchCluster>() {
+            let way = "`--set parallel.env=local` runs it on this machine";
+            (Exit::BadConfig, Some(way.to_owned()))
         } else if error.is::<Incomplete>() {
             let ways =
                 "run the same config again to resume, or take what is there with `--partial`";

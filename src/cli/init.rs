@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 
 /// A file of `recipes/template`.
 macro_rules! template {
@@ -52,7 +52,7 @@ impl Init {
                 std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
             }
         }
-        println!("{dir} is ready: `cd {dir} && ./run.sh`");
+        say(format!("{dir} is ready: `cd {dir} && ./run.sh`"))?;
         Ok(Exit::Done)
     }
 }

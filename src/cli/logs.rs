@@ -1,8 +1,9 @@
 //! `logs`: what workers, and the stage in them, wrote to stdout and stderr.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -39,30 +40,24 @@ impl Logs {
                 format!("name one of {}", names.join(", ")),
             ));
         };
-        let mut printed: Vec<(String, u64)> = Vec::new();
+        let mut printed: BTreeMap<String, u64> = BTreeMap::new();
         let mut last = String::new();
         loop {
             let workers = Worker::read_all(run);
             let alive = workers.iter().any(|worker| worker.life(run) == Life::Alive);
-            for worker in workers.iter().filter(|worker| self.wants(run, worker)) {
-                let name = &worker.worker;
-                if !printed.iter().any(|(known, _)| known == name) {
-                    printed.push((name.clone(), 0));
-                }
-                let Some((_, offset)) = printed.iter_mut().find(|(known, _)| known == name) else {
-                    continue;
-                };
-                let new = read_from(run, name, *offset)?;
-                if new.is_empty() && (*offset > 0 || self.follow) {
+            for name in log_names(run)? {
+                let worker = workers.iter().find(|worker| worker.worker == name);
+                let new = read_from(&run.log(&name), printed.get(&name).copied().unwrap_or(0))?;
+                if new.is_empty() || !self.wants(run, &name, worker) {
                     continue;
                 }
                 let mut out = std::io::stdout().lock();
-                if last != *name {
+                if last != name {
                     writeln!(out, "==> {name}: {} <==", fate(run, worker))?;
-                    last.clone_from(name);
+                    last.clone_from(&name);
                 }
                 out.write_all(&new)?;
-                *offset += new.len() as u64;
+                *printed.entry(name).or_default() += new.len() as u64;
             }
             if !(self.follow && alive) {
                 return Ok(Exit::Done);
@@ -71,18 +66,32 @@ impl Logs {
         }
     }
 
-    fn wants(&self, run: &RunDir, worker: &Worker) -> bool {
-        let named = self.worker.as_ref().is_none_or(|name| *name == worker.worker);
-        let ill = match &worker.ended {
-            Some(Ended::Finished | Ended::Stopped { .. }) => false,
-            Some(_) => true,
-            None => worker.life(run) == Life::Dead,
+    fn wants(&self, run: &RunDir, name: &str, worker: Option<&Worker>) -> bool {
+        let named = self.worker.as_ref().is_none_or(|wanted| wanted == name);
+        let ill = match worker {
+            Some(Worker { ended: Some(ended), .. }) => {
+                !matches!(ended, Ended::Finished | Ended::Stopped { .. })
+            }
+            Some(worker) => worker.life(run) == Life::Dead,
+            // A task writes only when something is wrong, and a worker that never entered is.
+            None => true,
         };
         named && (ill || !self.failed)
     }
 }
 
-fn fate(run: &RunDir, worker: &Worker) -> String {
+/// The logs of a run: of workers, and of the tasks that kept them going.
+fn log_names(run: &RunDir) -> std::io::Result<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(run.logs())?
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn fate(run: &RunDir, worker: Option<&Worker>) -> String {
+    let Some(worker) = worker else { return "no worker, or one that never started".to_owned() };
     match &worker.ended {
         None if worker.life(run) == Life::Dead => "vanished".to_owned(),
         None => "at work".to_owned(),
@@ -94,8 +103,8 @@ fn fate(run: &RunDir, worker: &Worker) -> String {
     }
 }
 
-fn read_from(run: &RunDir, worker: &str, offset: u64) -> std::io::Result<Vec<u8>> {
-    let mut log = File::open(run.worker_log(worker))?;
+fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut log = File::open(path)?;
     log.seek(SeekFrom::Start(offset))?;
     let mut new = Vec::new();
     log.read_to_end(&mut new)?;

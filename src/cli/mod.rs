@@ -14,6 +14,7 @@ mod stages;
 mod status;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -154,13 +155,9 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Stages(list) => list.answer(stages),
         Command::Init(init) => init.answer(),
         Command::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "espnet3-par",
-                &mut std::io::stdout(),
-            );
-            Ok(Exit::Done)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "espnet3-par", &mut script);
+            std::io::stdout().write_all(&script).map(|()| Exit::Done).map_err(Fail::from)
         }
     };
     answered.unwrap_or_else(Fail::print).into()

@@ -5,14 +5,14 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 use super::progress::Bar;
 use super::report::Report;
 use super::{ConfigArgs, processes};
 use crate::claim::Claim;
 use crate::collect::collect;
 use crate::config::Config;
-use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
+use crate::drive::{Ending, Event, Planned, check_cluster, job, plan, submit_and_wait};
 use crate::launch::start_task;
 use crate::roster::{Life, Worker};
 use crate::run_dir::{ERRORS, RunDir, ShardState};
@@ -51,12 +51,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
         let config = self.config.load(stages)?;
+        if !self.dry_run {
+            check_cluster(&config).map_err(anyhow::Error::from)?;
+        }
         if self.restart && !self.dry_run {
             restart(&config)?;
         }
         let planned = plan(&config)?;
         if self.dry_run {
-            print!("{}", super::check::describe(&config, &planned)?);
+            say(super::check::describe(&config, &planned)?.trim_end())?;
             return Ok(Exit::Done);
         }
         let planned = planned.establish()?;
@@ -80,7 +83,7 @@ impl Run {
         }
         let report = Report::of(&planned.run)?;
         if self.json {
-            println!("{}", report.to_json());
+            say(report.to_json())?;
         } else {
             eprintln!("{}", report.conclusion());
         }
@@ -95,14 +98,14 @@ impl Run {
         }
         let report = Report::of(&planned.run)?;
         if self.json {
-            println!("{}", report.to_json());
+            say(report.to_json())?;
             return Ok(Exit::Done);
         }
         let run = planned.run.root().display();
         if complete {
-            println!("{run}: already complete");
+            say(format!("{run}: already complete"))?;
         } else {
-            println!("{run}: {} workers started", config.parallel.n_workers);
+            say(format!("{run}: {} workers started", config.parallel.n_workers))?;
         }
         eprintln!(
             "hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records"

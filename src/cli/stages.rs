@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 use crate::stage::Stage;
 
 /// List the stages of this program.
@@ -21,12 +21,12 @@ impl Stages {
                 .iter()
                 .map(|stage| json!({"name": stage.name, "about": stage.about}))
                 .collect();
-            println!("{}", serde_json::Value::from(list));
+            say(serde_json::Value::from(list))?;
             return Ok(Exit::Done);
         }
         let width = stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);
         for stage in stages {
-            println!("{:width$}  {}", stage.name, stage.about);
+            say(format!("{:width$}  {}", stage.name, stage.about))?;
         }
         Ok(Exit::Done)
     }

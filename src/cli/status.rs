@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, say};
 use crate::roster::Life;
 use crate::run_dir::RunDir;
 use crate::status::{State, Status as RunStatus, UnfinishedShard};
@@ -38,10 +38,7 @@ impl Status {
         loop {
             let statuses = runs.iter().map(RunStatus::of).collect::<Result<Vec<_>, _>>()?;
             if self.json {
-                println!(
-                    "{}",
-                    serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?
-                );
+                say(serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?)?;
             } else {
                 let clear = if self.watch && std::io::stdout().is_terminal() {
                     "\x1b[2J\x1b[H"

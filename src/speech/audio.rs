@@ -134,7 +134,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::speech::testing::{sine, wav, write};
+    use crate::speech::testing::{sine, sphere, wav, write};
 
     const WHOLE: Span = Span { start: 0.0, end: None };
 
@@ -211,12 +211,29 @@ mod tests {
     }
 
     #[test]
+    fn a_header_from_a_pipe_does_not_know_the_length() {
+        let samples = sine(440.0, 16000, 0.5);
+        // What sox and ffmpeg write.
+        for (riff, data) in [(0x7fff_f024_u32, 0x7fff_f000_u32), (u32::MAX, u32::MAX)] {
+            let mut bytes = wav(&samples, 16000, 1);
+            bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+            bytes[40..44].copy_from_slice(&data.to_le_bytes());
+            let (_dir, path) = write("a.wav", &bytes);
+            let audio = read(&path, WHOLE, None, 16000).expect("a WAV file");
+            assert_eq!(audio.samples.len(), samples.len(), "{data:#x}");
+        }
+    }
+
+    #[test]
     fn broken_files_say_what_is_wrong() {
         let whole = wav(&sine(440.0, 16000, 0.5), 16000, 1);
         let flac = include_bytes!("fixtures/tones.flac");
         let mut corrupt = flac.to_vec();
         corrupt[2000..2100].fill(0x55);
-        let cases: [(&str, &[u8], &str); 7] = [
+        let mut wrong_md5 = flac.to_vec();
+        wrong_md5[30] ^= 1;
+        let cases: [(&str, &[u8], &str); 8] = [
+            ("a.flac", &wrong_md5, "wrong checksum"),
             ("a.wav", &[], "the file is empty"),
             ("a.wav", b"RI", "the file has only 2 bytes"),
             ("a.wav", b"ID3\x04 an mp3", "neither WAV, FLAC nor NIST SPHERE"),
@@ -237,5 +254,46 @@ mod tests {
         }
         let missing = error(Path::new("no/such.wav"), WHOLE, None);
         assert!(missing.contains("`no/such.wav`: No such file or directory"), "{missing}");
+        let mut rate = whole;
+        rate[24..28].fill(0xff);
+        let (_dir, path) = write("a.wav", &rate);
+        let error = error(&path, WHOLE, None);
+        assert!(error.ends_with("a sample rate of 4294967295 Hz"), "{error}");
+    }
+
+    #[test]
+    fn damage_anywhere_is_an_error_or_audio_never_a_panic() {
+        let samples = sine(440.0, 16000, 0.1);
+        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let fields = "sample_count -i 1600\nsample_rate -i 16000\nsample_byte_format -s2 01\n";
+        let files = [
+            wav(&samples, 16000, 1),
+            include_bytes!("fixtures/tones.flac").to_vec(),
+            sphere(fields, &bytes),
+        ];
+        let mut seed: u64 = 1;
+        let mut random = move |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        for whole in files {
+            let (_dir, path) = write("damaged", &whole);
+            let intact = read(&path, WHOLE, None, 16000).expect("an intact file").samples.len();
+            for _ in 0..150 {
+                let mut damaged = whole.clone();
+                // Mostly in the header, where it matters most.
+                for _ in 0..=random(3) {
+                    let within = if random(4) == 0 { damaged.len() } else { 120 };
+                    damaged[random(within)] = random(256) as u8;
+                }
+                if random(4) == 0 {
+                    damaged.truncate(random(damaged.len()));
+                }
+                std::fs::write(&path, damaged).expect("a file");
+                if let Ok(audio) = read(&path, WHOLE, None, 16000) {
+                    assert!(audio.samples.len() <= 100 * intact, "{}", audio.samples.len());
+                }
+            }
+        }
     }
 }

@@ -50,6 +50,10 @@ pub(crate) fn read(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decode
         let total = total.unwrap_or(wanted.1);
         bail!("the file ends early: {} of {total} samples could be read", start + frames);
     }
+    // FLAC carries the MD5 of all its samples.
+    if start == 0 && total == Some(frames) && decoder.finalize().verify_ok == Some(false) {
+        bail!("wrong checksum: its samples do not have the MD5 in its header");
+    }
     Ok(decoded)
 }
 

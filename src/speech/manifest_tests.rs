@@ -7,8 +7,10 @@ use super::audio::Span;
 use super::manifest::{Utterance, read};
 use super::testing::write;
 
-/// Id, path, start, end and duration of each utterance.
-fn summary(utterances: &[Utterance]) -> Vec<(&str, &str, f64, Option<f64>, Option<f64>)> {
+/// Id, path, start, end and duration of an utterance.
+type Summary<'a> = (&'a str, &'a str, f64, Option<f64>, Option<f64>);
+
+fn summary(utterances: &[Utterance]) -> Vec<Summary<'_>> {
     let fields = utterances.iter().map(|utterance| {
         let Utterance { id, path, span: Span { start, end }, duration } = utterance;
         (id.as_str(), path.to_str().expect("UTF-8"), *start, *end, *duration)

@@ -1,26 +1,37 @@
 //! Sample rate conversion by rubato's FFT resampler.
 
-use anyhow::{Context, Result};
+use std::ops::RangeInclusive;
+
+use anyhow::{Context, Result, bail};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler};
 
 use super::Audio;
 
+/// What a sample rate can be in Hz; anything else is a damaged header, and would need a filter of
+/// gigabytes.
+const RATES: RangeInclusive<u32> = 1_000..=768_000;
+
 /// Converts to `sample_rate` Hz; audio that has it already is returned as it is.
 ///
 /// # Errors
-/// When either rate is zero.
+/// When either rate is impossible.
 pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
     if audio.sample_rate == sample_rate {
         return Ok(audio);
     }
+    for rate in [audio.sample_rate, sample_rate] {
+        if !RATES.contains(&rate) {
+            bail!("a sample rate of {rate} Hz");
+        }
+    }
     let length = audio.samples.len();
     let (from, to) = (audio.sample_rate as usize, sample_rate as usize);
     let what = || format!("cannot resample from {from} Hz to {to} Hz");
-    let block = from / gcd(from, to).max(1);
+    let block = from / gcd(from, to);
     // An even number of blocks, at least 1024 samples: with an odd FFT the result would be half a
     // sample late, because the resampler's delay would not be a whole number of samples.
-    let chunk = 2 * 512_usize.div_ceil(block.max(1)) * block;
+    let chunk = 2 * 512_usize.div_ceil(block) * block;
     let mut resampler = Fft::<f32>::new(from, to, chunk, 1, FixedSync::Both).with_context(what)?;
     if length == 0 {
         return Ok(Audio { samples: Vec::new(), sample_rate });

@@ -109,3 +109,32 @@ impl Dataset for Utterances {
         self.utterances.iter().map(|utterance| utterance.duration).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::speech::testing::{sine, wav, write};
+
+    #[test]
+    fn audio_is_found_beside_the_manifest_and_cut() {
+        let (dir, _) = write("a.wav", &wav(&sine(440.0, 8000, 1.0), 8000, 1));
+        let manifest = dir.path().join("a.tsv");
+        let text = "utt_id\tpath\tstart\tend\nutt1\ta.wav\t0\t1\nutt2\ta.wav\t0.25\t0.5\n";
+        fs::write(&manifest, text).expect("a file");
+        let source =
+            Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16000 };
+        let utterances = source.utterances().expect("a manifest");
+        assert_eq!(utterances.costs(), Some(vec![1.0, 0.25]));
+        assert_eq!(utterances.name(1).as_deref(), Some("utt2 (a.wav)"));
+        let lengths = [0, 1].map(|idx| utterances.audio(idx).expect("audio").samples.len());
+        assert_eq!(lengths, [16000, 4000]);
+        let error = utterances.audio(2).expect_err("only two").to_string();
+        assert_eq!(error, "no utterance 2: the manifest has 2");
+
+        // One duration missing: no costs at all, rather than wrong ones.
+        fs::write(&manifest, text.replace("\t0.5\n", "\t\n")).expect("a file");
+        assert_eq!(source.utterances().expect("a manifest").costs(), None);
+    }
+}

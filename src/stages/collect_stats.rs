@@ -128,15 +128,15 @@ impl Runner for CollectStats {
             add(&mut sum, &record.get::<Vec<f64>>("sum")?)?;
             add(&mut sum_square, &record.get::<Vec<f64>>("sum_square")?)?;
         }
+        if count == 0 {
+            bail!("no frames: every utterance is shorter than one frame");
+        }
         let npz = npy::npz(&[
             ("count", npy::int64(count)),
             ("sum", npy::float64(&sum, &[sum.len()])),
             ("sum_square", npy::float64(&sum_square, &[sum_square.len()])),
         ]);
         write_atomically(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
-        if count == 0 {
-            bail!("no frames: every utterance is shorter than one frame");
-        }
         let mean: Vec<f64> = sum.iter().map(|sum| sum / count as f64).collect();
         let squares = sum_square.iter().zip(&mean);
         let var: Vec<f64> = squares.map(|(sq, mean)| sq / count as f64 - mean * mean).collect();
@@ -156,4 +156,52 @@ fn add(total: &mut Vec<f64>, values: &[f64]) -> Result<()> {
     }
     total.iter_mut().zip(values).for_each(|(total, value)| *total += value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::EnvironmentProvider;
+    use crate::speech::testing::{sine, wav, write};
+
+    #[test]
+    fn sums_become_mean_and_variance() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let item = |frames: u32, sum: [f64; 2], square: [f64; 2]| {
+            Record::new(json!({"num_frames": frames, "sum": sum, "sum_square": square}))
+        };
+        // 1, 2, 3 and 6: mean 3, variance 3.5; and all 1.
+        let items = [item(3, [6.0, 3.0], [14.0, 3.0]), item(1, [6.0, 1.0], [36.0, 1.0])];
+        CollectStats::merge(&mut items.into_iter(), dir.path()).expect("a merge");
+        let json = fs::read_to_string(dir.path().join("feats_stats.json")).expect("statistics");
+        assert_eq!(json, "{\"count\":4,\"mean\":[3.0,1.0],\"var\":[3.5,0.0]}\n");
+        let npz = fs::read(dir.path().join("feats_stats.npz")).expect("statistics");
+        assert!(npz.starts_with(b"PK\x03\x04"));
+
+        let items = [item(1, [0.0, 0.0], [0.0, 0.0]), Record::new(json!({"num_frames": 1}))];
+        CollectStats::merge(&mut items.into_iter(), dir.path()).expect_err("a record without sums");
+        let none = CollectStats::merge(&mut std::iter::empty(), dir.path());
+        assert!(none.expect_err("no frames").to_string().starts_with("no frames"));
+    }
+
+    #[test]
+    fn short_audio_counts_for_nothing() {
+        let (dir, _) = write("a.wav", &wav(&sine(1000.0, 16000, 0.1), 16000, 1));
+        fs::write(dir.path().join("b.wav"), wav(&[5; 399], 16000, 1)).expect("a file");
+        let manifest = dir.path().join("wav.scp");
+        fs::write(&manifest, "a a.wav\nb b.wav\n").expect("a file");
+        let provider: CollectStatsProvider =
+            serde_json::from_value(json!({"manifest": manifest})).expect("parameters");
+        let env = provider.build_env_local().expect("an env");
+        let item = |idx| {
+            let record = CollectStats::forward(idx, &env).expect("a record");
+            let sum: Vec<f64> = record.get("sum").expect("sums");
+            (record.get::<u64>("num_frames").expect("frames"), sum)
+        };
+        let (frames, sum) = item(0);
+        assert_eq!((frames, sum.len()), (8, 80));
+        assert_eq!(item(1), (0, vec![0.0; 80]));
+    }
 }

@@ -189,3 +189,75 @@ fn file_name(utt_id: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::EnvironmentProvider;
+    use crate::speech::testing::{sine, wav, write};
+
+    fn forward(format: &str) -> Result<Record> {
+        let (dir, _) = write("a.wav", &wav(&sine(1000.0, 16000, 0.1), 16000, 1));
+        let manifest = dir.path().join("wav.scp");
+        fs::write(&manifest, "spk/utt1 a.wav\n").expect("a file");
+        let parameters = json!({"manifest": manifest, "format": format, "num_mel_bins": 23});
+        let provider: FbankProvider = serde_json::from_value(parameters).expect("parameters");
+        Fbank::forward(0, &provider.build_env_local().expect("an env"))
+    }
+
+    #[test]
+    fn features_peak_at_the_tone_and_go_where_the_format_says() {
+        let ark = forward("ark").expect("features");
+        assert_eq!(
+            (ark.get::<u32>("num_frames").ok(), ark.get::<u32>("dim").ok()),
+            (Some(8), Some(23))
+        );
+        let file = &ark.files[0];
+        assert_eq!((file.name.as_str(), file.skip, file.whole), ("feats.ark", 9, false));
+        assert!(file.bytes.starts_with(b"spk/utt1 \0BFM \x04\x08\0\0\0\x04\x17\0\0\0"));
+        let words = file.bytes[file.skip + 15..].as_chunks::<4>().0;
+        let frame: Vec<f32> = words[..23].iter().map(|word| f32::from_le_bytes(*word)).collect();
+        let loudest = (0..23).max_by(|&a, &b| frame[a].total_cmp(&frame[b]));
+        // mel(1000 Hz) = 1000, the centers are 31.7 + 117.0 (i + 1).
+        assert_eq!(loudest, Some(7), "{frame:?}");
+
+        let npy = forward("npy").expect("features");
+        assert_eq!((npy.files[0].name.as_str(), npy.files[0].whole), ("spk%2Futt1.npy", true));
+        assert!(npy.files[0].bytes.starts_with(b"\x93NUMPY"));
+    }
+
+    #[test]
+    fn file_names_are_safe_and_distinct() {
+        let ids = ["a-b_c.1", "a/b", "a%2Fb", "..", ".a", "é"];
+        let names = ["a-b_c.1", "a%2Fb", "a%252Fb", "%2E.", "%2Ea", "%C3%A9"];
+        assert_eq!(ids.map(file_name), names);
+    }
+
+    #[test]
+    fn merge_writes_what_kaldi_reads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let record = |utt: &str, at: u32| {
+            let feats = format!("shards/split.0/feats.ark:{at}");
+            Record::new(json!({"utt_id": utt, "num_frames": 10 * at, "feats": feats}))
+        };
+        let mut records = [record("b", 2), record("a", 40)].into_iter();
+        Fbank::merge(&mut records, dir.path()).expect("a merge");
+        let root = dir.path().display();
+        let scp = fs::read_to_string(dir.path().join("feats.scp")).expect("feats.scp");
+        let expected =
+            format!("b {root}/shards/split.0/feats.ark:2\na {root}/shards/split.0/feats.ark:40\n");
+        assert_eq!(scp, expected);
+        let frames = fs::read_to_string(dir.path().join("utt2num_frames")).expect("utt2num_frames");
+        assert_eq!(frames, "b 20\na 400\n");
+
+        // A merge that fails leaves what was there, and nothing else.
+        let mut broken = [record("c", 3), Record::new(json!({"utt_id": "d"}))].into_iter();
+        Fbank::merge(&mut broken, dir.path()).expect_err("a record without features");
+        assert_eq!(fs::read_to_string(dir.path().join("feats.scp")).expect("feats.scp"), expected);
+        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 2);
+    }
+}

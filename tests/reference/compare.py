@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import kaldi_native_fbank as knf
+import kaldiio
 import numpy as np
 import onnxruntime
 from silero_vad.utils_vad import get_speech_timestamps_from_probs
@@ -70,6 +71,9 @@ def main(scp, model, exp):
         results[stage] = {record["utt_id"]: record for record in map(json.loads, lines)}
         assert list(results[stage]) == list(paths), f"{stage}: not the utterances of {scp}"
 
+    archives = kaldiio.load_scp(str(Path(exp) / "ark" / "feats.scp"))
+    assert list(archives) == list(paths), f"feats.scp: not the utterances of {scp}"
+
     vad_difference = fbank_difference = seconds = vad_time = fbank_time = 0
     segments_equal, frames = True, []
     for utt_id, path in paths.items():
@@ -87,6 +91,7 @@ def main(scp, model, exp):
             print(f"{utt_id}: segments {found['segments']}, reference {timestamps}")
 
         features = np.load(Path(exp) / "fbank" / results["fbank"][utt_id]["feats"])
+        assert np.array_equal(archives[utt_id], features), f"{utt_id}: the archive differs"
         values = samples.astype(np.float32).tolist()
         expected, spent = best_of(5, lambda: kaldi_fbank(values))
         fbank_time += spent

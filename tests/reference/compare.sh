@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares the built-in stages with what they claim to equal, on AN4:
 #   vad            Silero's own silero_vad.onnx under onnxruntime, and Silero's own segment rules
-#   fbank          kaldi-native-fbank
+#   fbank          kaldi-native-fbank; its archives as kaldiio reads them
 #   collect_stats  numpy over the reference's features
 # The references are installed from PyPI (CPU only, about 100 MB) into target/reference, once.
 #
@@ -17,7 +17,7 @@ if [ ! -e "${work}/venv/complete" ]; then
     rm -rf "${work}/venv"
     python3 -m venv "${work}/venv"
     "${work}/venv/bin/pip" install --quiet \
-        numpy onnxruntime==1.31.1 kaldi-native-fbank==1.23.0 packaging
+        numpy onnxruntime==1.31.1 kaldi-native-fbank==1.23.0 kaldiio packaging
     # silero-vad depends on torch, which its segment rules only import: see torch.py.
     "${work}/venv/bin/pip" install --quiet --no-deps silero-vad==6.2.3
     touch "${work}/venv/complete"
@@ -30,10 +30,11 @@ local/prepare.py
 . ./path.sh
 exp=${work}/exp
 rm -rf "${exp}"
-espnet3-par run conf/train.yaml --stage vad --set "exp_dir=${exp}" --set vad.probabilities=true
-espnet3-par run conf/train.yaml --stage fbank --set "exp_dir=${exp}" --set fbank.format=npy
-espnet3-par run conf/train.yaml --stage collect_stats --set "exp_dir=${exp}" \
-    --set collect_stats.manifest=data/all/wav.scp
+run_stage() { espnet3-par run conf/train.yaml --stage "$1" --set "exp_dir=${exp}" "${@:2}"; }
+run_stage vad --set vad.probabilities=true
+run_stage fbank --set fbank.format=npy
+run_stage fbank --set fbank.format=ark --set "output_dir=${exp}/ark"
+run_stage collect_stats --set collect_stats.manifest=data/all/wav.scp
 
 PYTHONPATH=../../tests/reference/standin "${work}/venv/bin/python" \
     ../../tests/reference/compare.py data/all/wav.scp downloads/silero_vad.onnx "${exp}"

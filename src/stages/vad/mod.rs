@@ -1,5 +1,7 @@
 //! The stage `vad`: where people speak, by Silero VAD (<https://github.com/snakers4/silero-vad>).
 
+#[cfg(test)]
+mod fake;
 mod onnx;
 mod silero;
 mod timestamps;
@@ -33,9 +35,9 @@ pub struct VadProvider {
     pub model_sha256: Option<String>,
     /// Speech starts at this probability.
     #[serde(default = "default::threshold")]
-    pub threshold: f32,
+    pub threshold: f64,
     /// Speech ends below this probability; by default 0.15 less than `threshold`.
-    pub neg_threshold: Option<f32>,
+    pub neg_threshold: Option<f64>,
     /// Shorter speech is dropped.
     #[serde(default = "default::min_speech_duration_ms")]
     pub min_speech_duration_ms: u32,
@@ -53,7 +55,7 @@ pub struct VadProvider {
 }
 
 mod default {
-    pub(super) fn threshold() -> f32 {
+    pub(super) fn threshold() -> f64 {
         0.5
     }
     pub(super) fn min_speech_duration_ms() -> u32 {
@@ -136,7 +138,7 @@ struct Item<'a> {
     duration: f64,
     segments: Vec<(f64, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    probs: Option<Vec<f32>>,
+    probs: Option<Vec<f64>>,
 }
 
 impl Runner for Vad {
@@ -152,11 +154,91 @@ impl Runner for Vad {
             .iter()
             .map(|segment| (seconds(segment.start), seconds(segment.end)))
             .collect();
-        let probs = probabilities.then_some(probs);
+        // Six digits: finer than two implementations agree, and half as long as all of them.
+        let rounded = |p: f32| (f64::from(p) * 1e6).round() / 1e6;
+        let probs = probabilities.then(|| probs.iter().copied().map(rounded).collect());
         Record::new(Item { utt_id, duration: audio.duration(), segments, probs })
     }
 
     fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
         env.dataset.name(idx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EnvironmentProvider;
+    use crate::speech::testing::{sine, wav, write};
+
+    fn provider(more: &Value) -> (Vec<tempfile::TempDir>, Result<VadProvider, serde_json::Error>) {
+        let (audio_dir, _) = write("a.wav", &wav(&sine(440.0, 16000, 1.0), 16000, 1));
+        let folder = audio_dir.path();
+        fs::write(folder.join("empty.wav"), wav(&[], 16000, 1)).expect("a file");
+        fs::write(folder.join("short.wav"), wav(&[1, 2, 3], 16000, 1)).expect("a file");
+        let manifest = folder.join("wav.scp");
+        fs::write(&manifest, "utt1 a.wav\nutt2 empty.wav\nutt3 short.wav\nutt4 no.wav\n")
+            .expect("a file");
+        let (model_dir, model) = write("fake.onnx", &fake::silero());
+        let mut parameters = json!({"manifest": manifest, "model": model});
+        for (key, value) in more.as_object().expect("a mapping") {
+            parameters[key] = value.clone();
+        }
+        (vec![audio_dir, model_dir], serde_json::from_value(parameters))
+    }
+
+    #[test]
+    fn records_of_any_length_of_audio() {
+        let (_dirs, provider) = provider(&json!({"probabilities": true}));
+        let provider = provider.expect("parameters");
+        assert_eq!(provider.num_items().expect("four lines"), 4);
+        let env = provider.build_env_local().expect("a manifest and a model");
+        for (idx, duration, windows) in [(0, 1.0, 32), (1, 0.0, 0), (2, 3.0 / 16000.0, 1)] {
+            let record = Vad::forward(idx, &env).expect("audio");
+            assert_eq!(record.get::<f64>("duration").expect("a duration"), duration);
+            assert_eq!(record.get::<Vec<f32>>("probs").expect("probabilities").len(), windows);
+        }
+        let name = Vad::item_name(3, &env);
+        assert_eq!(name.as_deref(), Some("utt4 (no.wav)"));
+        let error = Vad::forward(3, &env).expect_err("no such file");
+        assert!(format!("{error:#}").starts_with("failed to read audio `no.wav`: No such file"));
+        assert!(Vad::forward(4, &env).is_err());
+    }
+
+    #[test]
+    fn probabilities_only_when_asked_for() {
+        let (_dirs, provider) = provider(&json!({}));
+        let env = provider.expect("parameters").build_env_local().expect("an env");
+        assert!(Vad::forward(0, &env).expect("audio").get::<Value>("probs").is_err());
+    }
+
+    #[test]
+    fn inputs_follow_the_files() {
+        let (dirs, provider) = provider(&json!({}));
+        let provider = provider.expect("parameters");
+        let before = InferenceProvider::inputs(&provider).expect("files");
+        assert_eq!(before["model"], checksum::sha256_bytes(&fake::silero()));
+        fs::write(dirs[0].path().join("wav.scp"), "utt1 a.wav\n").expect("a file");
+        let after = InferenceProvider::inputs(&provider).expect("files");
+        assert_ne!(before["manifest"], after["manifest"]);
+    }
+
+    #[test]
+    fn wrong_models_and_parameters() {
+        let cases = [
+            (json!({"model_sha256": "00"}), "is not the expected file: its sha256 is "),
+            (json!({"model": file!()}), "not an ONNX model"),
+            (json!({"model": "no.onnx"}), "failed to read `no.onnx`"),
+            (json!({"neg_threshold": 0.9}), "threshold 0.5 with neg_threshold 0.9"),
+        ];
+        for (more, expected) in cases {
+            let (_dirs, provider) = provider(&more);
+            let error =
+                provider.expect("parameters").build_model().map(|_| ()).expect_err(expected);
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+        let (_dirs, provider) = provider(&json!({"treshold": 0.4}));
+        let error = provider.expect_err("an unknown key").to_string();
+        assert!(error.starts_with("unknown field `treshold`"), "{error}");
     }
 }

@@ -158,3 +158,40 @@ fn varint(bytes: &mut &[u8]) -> Result<u64> {
     }
     bail!("not an ONNX model: a number of more than 64 bits")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{constant, field, silero, tensor};
+    use super::*;
+
+    #[test]
+    fn initialisers_and_constants_in_file_order() {
+        let first = field(5, &tensor("own", &[2, 1], &[1.5, -2.0]));
+        let inner = field(1, &constant("output", &tensor("own", &[1], &[3.0])));
+        let outer = field(1, &field(5, &field(6, &inner)));
+        let model = [vec![8, 9], field(7, &[first, outer].concat())].concat();
+        let found = weights(&model).expect("a model");
+        let names: Vec<_> = found.iter().map(|weight| weight.name.as_str()).collect();
+        assert_eq!(names, ["own", "output"]);
+        assert_eq!((&found[0].shape[..], &found[0].values[..]), (&[2, 1][..], &[1.5, -2.0][..]));
+    }
+
+    #[test]
+    fn a_cut_file_is_an_error_wherever_it_is_cut() {
+        let whole = field(7, &field(5, &tensor("w", &[2], &[1.0, 2.0])));
+        assert!(weights(&whole).is_ok());
+        for length in 0..whole.len() {
+            assert!(weights(&whole[..length]).is_err(), "{length} bytes");
+        }
+        let model = silero();
+        assert!(weights(&model[..model.len() / 2]).is_err());
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_errors() {
+        let model = field(7, &field(5, &tensor("w", &[3], &[1.0, 2.0])));
+        let error = weights(&model).map(|_| ()).expect_err("2 values for 3");
+        assert_eq!(error.to_string(), "tensor `w` of shape [3] has 8 bytes");
+        assert!(weights(&[0xff; 64]).is_err());
+    }
+}

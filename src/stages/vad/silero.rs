@@ -92,15 +92,19 @@ impl Silero {
     /// # Errors
     /// None are expected: shapes were checked when the model was loaded.
     pub fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
+        self.batched(samples, BATCH)
+    }
+
+    fn batched(&self, samples: &[f32], batch: usize) -> Result<Vec<f32>> {
         let count = samples.len().div_ceil(WINDOW);
         let mut state = State { hidden: vec![0.0; HIDDEN], cell: vec![0.0; HIDDEN] };
         let mut probabilities = Vec::with_capacity(count);
-        for first in (0..count).step_by(BATCH) {
-            let windows = first..count.min(first + BATCH);
-            let batch = windows.len();
+        for first in (0..count).step_by(batch) {
+            let windows = first..count.min(first + batch);
+            let length = windows.len();
             let inputs = windows.flat_map(|window| padded(samples, window)).collect::<Vec<_>>();
             let width = CONTEXT + WINDOW + REFLECTED;
-            let inputs = Tensor::from_vec(inputs, (batch, 1, width), &Device::Cpu)?;
+            let inputs = Tensor::from_vec(inputs, (length, 1, width), &Device::Cpu)?;
             let gates = self.gates(&inputs)?.flatten_all()?.to_vec1::<f32>()?;
             let steps = gates.chunks_exact(4 * HIDDEN);
             probabilities.extend(steps.map(|gates| self.step(gates, &mut state)));
@@ -158,4 +162,42 @@ fn padded(samples: &[f32], window: usize) -> impl Iterator<Item = f32> {
         position.and_then(|position| samples.get(position)).copied().unwrap_or(0.0)
     };
     (0..length).chain((0..REFLECTED).map(move |i| length - 2 - i)).map(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::vad::fake;
+
+    #[test]
+    fn the_size_of_a_batch_does_not_matter() {
+        let silero = Silero::from_onnx(&fake::silero()).expect("a model");
+        let samples: Vec<f32> = (0..5000).map(|i| ((i * i) as f32 * 1e-4).sin()).collect();
+        let whole = silero.probabilities(&samples).expect("probabilities");
+        assert_eq!(whole.len(), 10);
+        let apart = silero.batched(&samples, 3).expect("probabilities");
+        let difference = whole.iter().zip(&apart).map(|(a, b)| (a - b).abs());
+        assert!(difference.fold(0.0, f32::max) < 1e-5, "{whole:?} {apart:?}");
+        // The state matters: the same windows alone give something else.
+        let late = silero.probabilities(&samples[5 * WINDOW..]).expect("probabilities");
+        assert!((late[0] - whole[5]).abs() > 1e-4, "{late:?} {whole:?}");
+    }
+
+    #[test]
+    fn a_window_has_its_past_and_its_mirrored_end() {
+        let samples: Vec<f32> = (0..600).map(|i| i as f32).collect();
+        let first: Vec<f32> = padded(&samples, 0).collect();
+        assert_eq!(first.len(), CONTEXT + WINDOW + REFLECTED);
+        assert_eq!((first[63], first[64], first[575]), (0.0, 0.0, 511.0));
+        assert_eq!((first[576], first[639]), (510.0, 447.0));
+        let second: Vec<f32> = padded(&samples, 1).collect();
+        assert_eq!((second[0], second[64], second[151], second[152]), (448.0, 512.0, 599.0, 0.0));
+    }
+
+    #[test]
+    fn another_model_is_named_as_such() {
+        let other = fake::field(7, &fake::field(5, &fake::tensor("w", &[1], &[1.0])));
+        let error = Silero::from_onnx(&other).map(|_| ()).expect_err("another model");
+        assert!(error.to_string().starts_with("not Silero VAD for 16 kHz"), "{error}");
+    }
 }

@@ -7,8 +7,8 @@ use super::silero::{SAMPLE_RATE, WINDOW};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs, reason = "documented there")]
 pub struct Options {
-    pub threshold: f32,
-    pub neg_threshold: f32,
+    pub threshold: f64,
+    pub neg_threshold: f64,
     pub min_speech_duration_ms: u32,
     pub max_speech_duration_s: Option<f64>,
     pub min_silence_duration_ms: u32,
@@ -50,7 +50,8 @@ fn detect(probabilities: &[f32], length: u64, options: &Options) -> Vec<Segment>
     // Where the current speech began, where its possible end is, and the pauses inside it.
     let (mut speech, mut silence) = (None, None);
     let mut pauses: Vec<Segment> = Vec::new();
-    for (probability, now) in probabilities.iter().copied().zip((0..).step_by(WINDOW)) {
+    for (probability, now) in probabilities.iter().map(|&p| f64::from(p)).zip((0..).step_by(WINDOW))
+    {
         if probability >= options.threshold
             && let Some(start) = silence.take()
             && now - start > samples(MIN_SILENCE_AT_MAX_SPEECH_MS)
@@ -108,5 +109,35 @@ fn pad(segments: &mut [Segment], length: u64, pad: u64) {
     }
     if let Some(last) = segments.last_mut() {
         last.end = length.min(last.end + pad);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::stages::vad::VadProvider;
+
+    /// Made by `tests/reference/timestamps.py`: what silero-vad itself finds.
+    const CASES: &str = include_str!("timestamps.jsonl");
+
+    #[test]
+    fn segments_are_silero_s_own() {
+        for (case, number) in CASES.lines().zip(1..) {
+            let mut case: Value = serde_json::from_str(case).expect("a JSON line");
+            let mut parameters = case["options"].take();
+            parameters["manifest"] = json!("");
+            parameters["model"] = json!("");
+            let provider: VadProvider = serde_json::from_value(parameters).expect("parameters");
+            let options = provider.options().expect("thresholds in order");
+            let levels: Vec<f32> = serde_json::from_value(case["levels"].take()).expect("levels");
+            let probabilities: Vec<f32> = levels.iter().map(|level| level / 64.0).collect();
+            let length = case["length"].as_u64().expect("a length");
+            let found = speech_timestamps(&probabilities, length, &options);
+            let found: Vec<_> = found.iter().map(|segment| [segment.start, segment.end]).collect();
+            assert_eq!(json!(found), case["segments"], "case {number}, {options:?}");
+        }
+        assert_eq!(CASES.lines().count(), 20);
     }
 }

@@ -1,0 +1,80 @@
+//! The env at work: one item, or one batch, on one thread or many; a panic is an item's error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use rayon::ThreadPool;
+
+use crate::job::Job;
+use crate::record::Record;
+use crate::shard_writer::ErrorKind;
+use crate::stage::{LoadedEnv, LoadedStage};
+use crate::worker::log;
+
+/// One item's fate.
+pub(crate) type Outcome = (u64, std::result::Result<Record, (ErrorKind, String)>);
+
+/// The env, and how many threads and items at a time use it.
+pub(crate) struct Computer {
+    pub env: Box<dyn LoadedEnv>,
+    pub pool: Option<ThreadPool>,
+    pub batch_size: usize,
+}
+
+impl Computer {
+    pub(crate) fn build(stage: &dyn LoadedStage, job: &Job) -> Result<Self> {
+        let start = Instant::now();
+        let env = catch_unwind(AssertUnwindSafe(|| stage.build_env()))
+            .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(panic.as_ref()))))?;
+        let took = start.elapsed();
+        if took > Duration::from_millis(1) {
+            log(&format!("env built in {:.3} s", took.as_secs_f64()));
+        }
+        let threads = job.threads_per_worker as usize;
+        let pool = (threads > 1)
+            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
+            .transpose()
+            .context("failed to start threads")?;
+        Ok(Self { env, pool, batch_size: job.batch_size as usize })
+    }
+
+    pub(crate) fn forward(&self, idx: u64) -> Outcome {
+        let result = catch_unwind(AssertUnwindSafe(|| self.env.forward(idx)));
+        (idx, fate(result))
+    }
+
+    /// A batch that fails is tried item by item, so that only the bad one is lost.
+    pub(crate) fn batch(&self, batch: &[u64]) -> Vec<Outcome> {
+        match catch_unwind(AssertUnwindSafe(|| self.env.batch_forward(batch))) {
+            Ok(Ok(records)) if records.len() == batch.len() => {
+                batch.iter().copied().zip(records.into_iter().map(Ok)).collect()
+            }
+            Ok(Ok(records)) => {
+                log(&format!(
+                    "batch_forward gave {} records for {} items; trying them one by one",
+                    records.len(),
+                    batch.len()
+                ));
+                batch.iter().map(|&idx| self.forward(idx)).collect()
+            }
+            _ => batch.iter().map(|&idx| self.forward(idx)).collect(),
+        }
+    }
+}
+
+fn fate(
+    result: std::thread::Result<Result<Record>>,
+) -> std::result::Result<Record, (ErrorKind, String)> {
+    match result {
+        Ok(Ok(record)) => Ok(record),
+        Ok(Err(error)) => Err((ErrorKind::Error, format!("{error:#}"))),
+        Err(panic) => Err((ErrorKind::Panic, panic_message(panic.as_ref()))),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,143 @@
+//! Works through the shard in hand: computes what is pending and writes each item's fate down.
+
+use std::ops::ControlFlow;
+
+use anyhow::Result;
+
+use crate::computer::{Computer, Outcome};
+use crate::config::OnItemError;
+use crate::failures::Failures;
+use crate::job::Job;
+use crate::ordered::compute_in_order;
+use crate::poison::Careful;
+use crate::run_dir::RunDir;
+use crate::shard_writer::{ErrorKind, ItemError, ShardWriter};
+use crate::stop::Stop;
+use crate::worker::{InHand, lock, log};
+
+/// Why a shard was left before its end.
+pub(crate) enum Left {
+    /// It is somebody else's now.
+    Lost,
+    /// The worker was asked to end, and gave it back.
+    Stopped(Stop),
+}
+
+/// What it takes to work through the shard in hand.
+pub(crate) struct ShardWork<'a> {
+    pub run: &'a RunDir,
+    pub job: &'a Job,
+    pub computer: &'a Computer,
+    pub in_hand: &'a InHand,
+    pub failures: &'a mut Failures,
+}
+
+impl ShardWork<'_> {
+    /// Computes all that is pending. `None`: it is done; it can be committed.
+    pub(crate) fn through(&mut self) -> Result<Option<Left>> {
+        let (pending, careful) = match &*lock(self.in_hand) {
+            Some(writer) => (writer.pending(), Careful::after_a_death(writer, self.run)),
+            None => return Ok(Some(Left::Lost)),
+        };
+        if let Some(careful) = careful {
+            return self.carefully(pending, careful);
+        }
+        let computer = self.computer;
+        let mut left = Ok(None);
+        let take = |outcomes: Vec<Outcome>| {
+            for outcome in outcomes {
+                left = self.settle(outcome, false);
+                if !matches!(left, Ok(None)) {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        let pool = computer.pool.as_ref();
+        if computer.batch_size == 1 {
+            compute_in_order(pool, pending, |idx| vec![computer.forward(idx)], take);
+        } else {
+            let batches = batches(pending, computer.batch_size);
+            compute_in_order(pool, batches, |batch| computer.batch(&batch), take);
+        }
+        left
+    }
+
+    /// One item at a time, each on disk before the next: should this attempt die too, it is known
+    /// at which.
+    fn carefully(
+        &mut self,
+        pending: impl Iterator<Item = u64>,
+        mut careful: Careful,
+    ) -> Result<Option<Left>> {
+        for idx in pending {
+            let poison = match &*lock(self.in_hand) {
+                Some(writer) => careful.before(writer, idx),
+                None => return Ok(Some(Left::Lost)),
+            };
+            let outcome = match poison {
+                Some(deaths) => (idx, Err((ErrorKind::Died, deaths))),
+                None => self.computer.forward(idx),
+            };
+            if let Some(left) = self.settle(outcome, true)? {
+                return Ok(Some(left));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes one item's fate down, at once on disk with `flush`. `Some`: the shard is left.
+    fn settle(&mut self, outcome: Outcome, flush: bool) -> Result<Option<Left>> {
+        let idx = outcome.0;
+        let mut hand = lock(self.in_hand);
+        // Given back by the thread that hears signals: this process is about to end.
+        let Some(writer) = &mut *hand else { return Ok(Some(Left::Lost)) };
+        let written = self.write(writer, outcome).and_then(|stop| {
+            if flush {
+                writer.flush()?;
+            }
+            Ok(stop)
+        });
+        match written {
+            Ok(None) => Ok(None),
+            Ok(Some(stop)) => {
+                stop.request(self.run)?;
+                if let Some(writer) = hand.take() {
+                    writer.give_back()?;
+                }
+                Ok(Some(Left::Stopped(stop)))
+            }
+            Err(_) if !writer.claim.held() => {
+                *hand = None;
+                Ok(Some(Left::Lost))
+            }
+            Err(error) => Err(error.context(format!("failed to write item {idx}"))),
+        }
+    }
+
+    /// `Some`: this item's failure stops the run.
+    fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
+        let (kind, error) = match result {
+            Ok(record) => match writer.write(idx, record)? {
+                Ok(()) => return Ok(None),
+                Err(error) => (ErrorKind::Error, error),
+            },
+            Err(failed) => failed,
+        };
+        let item = self.computer.env.item_name(idx);
+        let name = item.as_deref().map(|item| format!("{item}: ")).unwrap_or_default();
+        log(&format!("item {idx} failed: {name}{error}"));
+        if self.job.on_item_error == OnItemError::Stop {
+            return Ok(Some(Stop::ItemFailed { idx, item, error }));
+        }
+        writer.write_error(&ItemError { idx, item, kind, error })?;
+        Ok(self.failures.one_more(self.run)?)
+    }
+}
+
+fn batches(mut items: impl Iterator<Item = u64>, size: usize) -> impl Iterator<Item = Vec<u64>> {
+    std::iter::from_fn(move || {
+        let batch: Vec<u64> = items.by_ref().take(size).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
+}
