@@ -23,6 +23,9 @@ pub(crate) struct Collected {
     pub missing: Vec<std::ops::Range<u64>>,
 }
 
+/// What is done with an item's line.
+type Each<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
 /// The shards are not all done.
 #[derive(Debug)]
 pub(crate) struct Incomplete {
@@ -59,11 +62,18 @@ pub(crate) fn read_lines(
             // Somebody works on it, and has renamed it since.
             (done, folder) = folders_of(run, spec)?.swap_remove(shard);
         }
-        let damaged = || format!("shard {shard} is damaged: {}", folder.display());
-        if done {
-            read_done(spec, shard, &folder, &mut collected, &mut each).with_context(damaged)?;
-        } else {
-            read_undone(spec, shard, &folder, &mut collected, &mut each).with_context(damaged)?;
+        // What `each` does not like is no damage.
+        let mut refusal = None;
+        let mut each = |idx, line: &[u8]| {
+            each(idx, line).or_else(|error| {
+                refusal = Some(error);
+                bail!("not taken")
+            })
+        };
+        let read = if done { read_done } else { read_undone };
+        if let Err(error) = read(spec, shard, &folder, &mut collected, &mut each) {
+            let damaged = || format!("shard {shard} is damaged: {}", folder.display());
+            return Err(refusal.unwrap_or_else(|| error.context(damaged())));
         }
     }
     Ok(collected)
@@ -104,7 +114,7 @@ fn read_done(
     shard: usize,
     folder: &Path,
     collected: &mut Collected,
-    each: &mut impl FnMut(u64, &[u8]) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     let errors = read_errors(folder)?;
     let failed: BTreeSet<u64> = errors.iter().map(|error| error.idx).collect();
@@ -137,7 +147,7 @@ fn read_undone(
     shard: usize,
     folder: &Path,
     collected: &mut Collected,
-    each: &mut impl FnMut(u64, &[u8]) -> Result<()>,
+    each: &mut Each<'_>,
 ) -> Result<()> {
     let mut records: Vec<(u64, Vec<u8>)> = match fs::read(folder.join(RESULTS)) {
         Ok(bytes) => bytes
@@ -224,13 +234,21 @@ pub(crate) fn write_to<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
 ) -> Result<T> {
+    // Where a link points to is replaced, not the link; a pipe or a device is written to.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        let mut out = BufWriter::new(File::options().write(true).open(path)?);
+        let value = write(&mut out)?;
+        out.flush()?;
+        return Ok(value);
+    }
     let scratch = RunDir::scratch(path);
     let written = (|| {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
         let value = write(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
         fs::rename(&scratch, path)?;
-        Ok::<_, anyhow::Error>(value)
+        anyhow::Ok(value)
     })();
     if written.is_err() {
         let _ = fs::remove_file(&scratch);

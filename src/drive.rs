@@ -10,6 +10,7 @@ use crate::indices::Indices;
 use crate::job::Job;
 use crate::launch::{Started, kill_session, start_task, task_argv, terminate};
 use crate::plan;
+use crate::refused::Refused;
 use crate::roster::{Life, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
@@ -31,27 +32,19 @@ impl Planned {
     }
 }
 
-/// The run directory holds another run.
-#[derive(Debug)]
-pub(crate) struct OtherRun {
-    pub output_dir: String,
-    pub differences: Vec<Difference>,
-}
-
-impl std::fmt::Display for OtherRun {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} holds a run with another config", self.output_dir)?;
-        let show = |value: &Option<serde_json::Value>| {
-            value.as_ref().map_or_else(|| "(not there)".to_owned(), ToString::to_string)
-        };
-        for Difference { key, ours, theirs } in &self.differences {
-            write!(f, "\n  {key}: {} there, {} now", show(theirs), show(ours))?;
-        }
-        Ok(())
+/// The run directory holds a run with another fingerprint.
+fn other_run(run: &RunDir, differences: &[Difference]) -> Refused {
+    let mut message = format!("{} holds a run with another config", run.root().display());
+    let show = |value: &Option<serde_json::Value>| {
+        value.as_ref().map_or_else(|| "(not there)".to_owned(), ToString::to_string)
+    };
+    for Difference { key, ours, theirs } in differences {
+        message += &format!("\n  {key}: {} there, {} now", show(theirs), show(ours));
     }
+    let ways = "`--restart` throws the old records away; \
+                `--set output_dir=ANOTHER` keeps them and starts a new run";
+    Refused::new(message, ways)
 }
-
-impl std::error::Error for OtherRun {}
 
 /// How waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +55,34 @@ pub(crate) enum Ending {
     Interrupted,
 }
 
-/// Decides what is to be done, from the config and what the run directory already holds.
+/// Decides what is to be done, from the config and what the run directory already holds; with
+/// `anew`, from the config alone.
 ///
 /// # Errors
-/// [`OtherRun`] where the run directory holds a run with another fingerprint; items that cannot
-/// be counted; indices beyond the last item.
-pub(crate) fn plan(config: &Config) -> Result<Planned> {
+/// [`Refused`] where the run directory holds a run with another fingerprint, for indices beyond
+/// the last item, and for clusters that this version does not drive; items that cannot be counted.
+pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
+    let env = &config.parallel.env;
+    if env != "local" {
+        let message = format!("`parallel.env: {env}` is not available in this version");
+        let way = "`--set parallel.env=local` runs it on this machine";
+        return Err(Refused::new(message, way).into());
+    }
     let run = RunDir::new(&config.output_dir);
+    let fingerprint = fingerprint(config)?;
+    if run.exists() && !anew {
+        let spec = Spec::read(&run)?;
+        let differences = fingerprint.differences(&spec.fingerprint);
+        if !differences.is_empty() {
+            return Err(other_run(&run, &differences).into());
+        }
+        return Ok(Planned { run, spec, resumes: true });
+    }
+    let bounds = cut(config, &fingerprint)?;
+    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false })
+}
+
+fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
     let num_items = config
         .loaded
@@ -76,33 +90,18 @@ pub(crate) fn plan(config: &Config) -> Result<Planned> {
         .with_context(|| format!("failed to count the items of stage `{stage}`"))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
-        bail!(
-            "item {last} was asked for, but stage `{stage}` has {num_items} items, 0 to {}",
-            num_items.saturating_sub(1)
-        );
+        let hint = match num_items {
+            0 => format!("stage `{stage}` has no items"),
+            n => format!("stage `{stage}` has the items 0 to {}", n - 1),
+        };
+        return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
     let inputs = config
         .loaded
         .inputs()
         .with_context(|| format!("failed to read the inputs of stage `{stage}`"))?;
-    let fingerprint = Fingerprint {
-        stage: stage.to_owned(),
-        params: config.params.clone(),
-        inputs,
-        num_items,
-        indices,
-    };
-    if run.exists() {
-        let spec = Spec::read(&run)?;
-        let differences = fingerprint.differences(&spec.fingerprint);
-        if !differences.is_empty() {
-            let output_dir = config.output_dir.display().to_string();
-            return Err(OtherRun { output_dir, differences }.into());
-        }
-        return Ok(Planned { run, spec, resumes: true });
-    }
-    let bounds = cut(config, &fingerprint)?;
-    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false })
+    let (stage, params) = (stage.to_owned(), config.params.clone());
+    Ok(Fingerprint { stage, params, inputs, num_items, indices })
 }
 
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
@@ -121,29 +120,6 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
     let chosen: Vec<f64> =
         fingerprint.indices.clone().into_iter().map(|idx| costs[idx as usize]).collect();
     plan::bounds(total, shards, Some(&chosen))
-}
-
-/// `parallel.env` names a cluster that this version does not drive.
-#[derive(Debug)]
-pub(crate) struct NoSuchCluster(String);
-
-impl std::fmt::Display for NoSuchCluster {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`parallel.env: {}` is not available in this version", self.0)
-    }
-}
-
-impl std::error::Error for NoSuchCluster {}
-
-/// Whether the config's cluster can be used.
-///
-/// # Errors
-/// [`NoSuchCluster`].
-pub(crate) fn check_cluster(config: &Config) -> Result<(), NoSuchCluster> {
-    match config.parallel.env.as_str() {
-        "local" => Ok(()),
-        other => Err(NoSuchCluster(other.to_owned())),
-    }
 }
 
 /// The next submission of a run, as the config wants it.

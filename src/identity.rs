@@ -19,7 +19,11 @@ pub(crate) struct Process {
 impl Process {
     /// This process.
     pub(crate) fn current() -> Self {
-        let pid = std::process::id();
+        Self::of(std::process::id())
+    }
+
+    /// The process of this host that has `pid` now.
+    pub(crate) fn of(pid: u32) -> Self {
         Self { host: host(), boot: boot(), pid, start: stat(pid).map_or(0, |(_, start)| start) }
     }
 

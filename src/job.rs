@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::config::OnItemError;
+use crate::identity::Process;
 use crate::run_dir::{RunDir, write_atomically};
 
 /// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
@@ -51,6 +52,22 @@ impl Job {
         write_atomically(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)
             .with_context(|| format!("failed to write {}", run.job_json(self.number).display()))?;
         Ok(self)
+    }
+
+    /// Notes the process that is its task.
+    pub(crate) fn note_task(&self, run: &RunDir, pid: u32) -> Result<()> {
+        let path = run.task_json(self.number);
+        write_atomically(&path, &serde_json::to_vec(&Process::of(pid))?)
+            .with_context(|| format!("failed to write {}", path.display()))
+    }
+
+    /// The processes of this host that are tasks of the run's jobs and live.
+    pub(crate) fn living_tasks(run: &RunDir) -> Vec<Process> {
+        (1..)
+            .map_while(|number| run.job(number).is_dir().then(|| run.task_json(number)))
+            .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+            .filter(|task: &Process| task.lives() == Some(true))
+            .collect()
     }
 
     pub(crate) fn read(run: &RunDir, number: u32) -> Result<Self> {

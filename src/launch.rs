@@ -68,7 +68,9 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, detached: bool) -> Result<Star
     if !detached {
         argv.extend(parent_arguments());
     }
-    Started::start(&argv, &job.recipe_dir, &log, &[])
+    let started = Started::start(&argv, &job.recipe_dir, &log, &[])?;
+    job.note_task(run, started.pid)?;
+    Ok(started)
 }
 
 /// Starts worker `rank` of a task and gives it a name and a log.

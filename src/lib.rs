@@ -23,10 +23,12 @@ mod record;
 mod stage;
 
 // What is to be done.
+mod checksum;
 mod config;
 mod indices;
 mod job;
 mod plan;
+mod refused;
 mod spec;
 
 // The run directory and its contract.
@@ -64,6 +66,7 @@ pub mod speech;
 pub mod stages;
 
 pub use anyhow::Result;
+pub use checksum::sha256;
 pub use cli::{main, work_if_asked};
 pub use config::{
     Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet,

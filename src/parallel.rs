@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::collect::{collect, read_shard, records};
 use crate::config::Config;
-use crate::drive::{Ending, Event, Planned, check_cluster, job, plan, submit_and_wait};
+use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::record::Record;
 use crate::run_dir::ShardState;
 use crate::status::Status;
@@ -81,8 +81,7 @@ fn run(
     config: &Config,
     watch: &mut dyn FnMut(&Planned, &Progress) -> Result<()>,
 ) -> Result<Planned> {
-    check_cluster(config)?;
-    let planned = plan(config)?.establish()?;
+    let planned = plan(config, false)?.establish()?;
     let job = job(config, &planned.run)?;
     Stop::withdraw(&planned.run)?;
     let resubmits = config.parallel.max_resubmits;

@@ -38,9 +38,7 @@ impl Careful {
         }
         if trying.deaths >= DEATHS {
             let status = self.status.take().unwrap_or_default();
-            return Some(format!(
-                "the worker died at this item {DEATHS} times in a row ({status})"
-            ));
+            return Some(format!("the worker died at this item twice in a row ({status})"));
         }
         if let Err(error) = writer.set_trying(trying) {
             log(&format!("failed to leave word of item {idx}: {error}"));

@@ -10,6 +10,7 @@ use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Process, random_name};
+use crate::job::Job;
 use crate::run_dir::{RunDir, write_atomically};
 
 /// How often a worker touches its file.
@@ -109,6 +110,13 @@ impl Worker {
             None => lease(run, &self.worker),
         }
     }
+}
+
+/// The processes at work in a run, on whatever host: workers, and tasks of this one.
+pub(crate) fn at_work(run: &RunDir) -> Vec<Process> {
+    let workers = Worker::read_all(run).into_iter();
+    let living = workers.filter(|worker| worker.life(run) == Life::Alive);
+    Job::living_tasks(run).into_iter().chain(living.map(|worker| worker.process)).collect()
 }
 
 /// A name no other worker of the run has, and the log file under that name.

@@ -126,6 +126,11 @@ impl RunDir {
         self.job(number).join("job.json")
     }
 
+    /// The process that is the job's task.
+    pub(crate) fn task_json(&self, number: u32) -> PathBuf {
+        self.job(number).join("task.json")
+    }
+
     pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::indices::Indices;
+use crate::refused::Refused;
 use crate::run_dir::{RunDir, write_atomically};
 
 /// The format of the run directory; a directory of another version is refused, not guessed at.
@@ -71,13 +72,26 @@ impl Spec {
         if version != VERSION {
             bail!("{} has format {version}; this version reads {VERSION}", path.display());
         }
-        serde_json::from_str(&text).with_context(|| format!("failed to read {}", path.display()))
+        let spec: Self = serde_json::from_str(&text)
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        let rising = spec.bounds.is_sorted_by(|a, b| a < b);
+        if spec.bounds.first() != Some(&0)
+            || !rising
+            || spec.total() != spec.fingerprint.indices.len()
+        {
+            bail!("{} is damaged: `bounds` do not fit the items", path.display());
+        }
+        Ok(spec)
     }
 
     /// Puts the run on disk, or finishes what another driver, perhaps a dead one, began.
     ///
     /// Returns the spec that is there in the end: of two drivers, one writes it and both use it.
     pub(crate) fn establish(self, run: &RunDir) -> Result<Self> {
+        if run.root().exists() && !run.root().is_dir() {
+            let message = format!("the run directory {} is a file", run.root().display());
+            return Err(Refused::new(message, "name another `output_dir`").into());
+        }
         std::fs::create_dir_all(run.root()).with_context(|| {
             format!("failed to make the run directory {}", run.root().display())
         })?;

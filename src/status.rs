@@ -15,6 +15,9 @@ use crate::survey::{Counts, Survey};
 /// The version of the JSON; it changes when a field goes or changes its meaning.
 const VERSION: u32 = 1;
 
+/// A shard that is not seen so many times is gone, not being renamed.
+const LOOKS: u32 = 10;
+
 /// What is known of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
@@ -31,6 +34,8 @@ pub(crate) struct Status {
     pub workers: Vec<WorkerStatus>,
     pub jobs: Vec<Job>,
     pub stop: Option<Stop>,
+    /// Shards whose folder is gone.
+    pub missing_shards: Vec<usize>,
 }
 
 /// The run in a word.
@@ -83,15 +88,25 @@ impl Status {
     /// Looks at a run.
     pub(crate) fn of(run: &RunDir) -> Result<Self> {
         let spec = Spec::read(run)?;
-        let progress = Survey::new(run, &spec)
-            .look()
-            .with_context(|| format!("failed to read {}", run.root().display()))?;
+        let look = || {
+            let shards = run.shards();
+            let look = Survey::new(run, &spec).look();
+            look.with_context(|| format!("failed to read {}", shards.display()))
+        };
+        let mut progress = look()?;
+        for _ in 0..LOOKS {
+            if progress.unseen.is_empty() {
+                break;
+            }
+            progress = look()?;
+        }
         let workers: Vec<_> =
             Worker::read_all(run).into_iter().map(|worker| (worker.life(run), worker)).collect();
         let lives: BTreeMap<&str, Life> =
             workers.iter().map(|(life, worker)| (worker.worker.as_str(), *life)).collect();
         let stop = Stop::read(run);
-        let working = lives.values().any(|life| *life == Life::Alive);
+        let starting = !Job::living_tasks(run).is_empty();
+        let working = starting || lives.values().any(|life| *life == Life::Alive);
         let state = match (progress.complete(), progress.failed) {
             (true, 0) => State::Done,
             (true, _) => State::SomeFailed,
@@ -127,6 +142,7 @@ impl Status {
                 .collect(),
             jobs: (1..).map_while(|number| Job::read(run, number).ok()).collect(),
             stop,
+            missing_shards: progress.unseen,
         })
     }
 
@@ -134,8 +150,9 @@ impl Status {
     pub(crate) fn troubles(&self) -> Vec<(String, usize)> {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
         let last = self.jobs.last().map_or(0, |job| job.number);
-        if last > 0 && !self.workers.iter().any(|worker| worker.job == last) {
-            troubles.insert("never started".to_owned(), 1);
+        let started = self.workers.iter().any(|worker| worker.job == last);
+        if last > 0 && !started && self.state == State::Incomplete {
+            troubles.insert("never started; see the log of its task".to_owned(), 1);
         }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
             let trouble = match &worker.ended {

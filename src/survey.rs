@@ -24,6 +24,9 @@ pub(crate) struct Progress {
     pub audio: f64,
     #[serde(skip)]
     pub claims: Vec<ClaimedShard>,
+    /// Shards that the listing did not show: renamed while it ran, or gone.
+    #[serde(skip)]
+    pub unseen: Vec<usize>,
 }
 
 /// Shards by state.
@@ -102,7 +105,8 @@ impl<'a> Survey<'a> {
             }
         }
         // A folder that was renamed while the listing ran is in somebody's hands.
-        progress.shards.claimed += known.iter().filter(|known| !**known).count() as u64;
+        progress.unseen = (0..known.len()).filter(|shard| !known[*shard]).collect();
+        progress.shards.claimed += progress.unseen.len() as u64;
         for seen in &self.seen {
             progress.done += seen.lines;
             progress.failed += seen.failed;

@@ -8,8 +8,7 @@ use clap::Args;
 use super::fail::{Exit, Fail, say};
 use super::status::find_runs;
 use crate::launch::terminate;
-use crate::roster::{Life, Worker};
-use crate::run_dir::RunDir;
+use crate::roster::at_work;
 use crate::stop::Stop;
 
 /// Workers elsewhere look for the request every few seconds.
@@ -27,33 +26,26 @@ impl Cancel {
         let mut exit = Exit::Done;
         for run in find_runs(&self.run)? {
             let name = run.root().display();
-            let workers = living(&run);
-            if workers.is_empty() {
+            let working = at_work(&run);
+            if working.is_empty() {
                 say(format!("{name}: nobody works on it"))?;
                 continue;
             }
             Stop::Cancelled.request(&run)?;
-            for worker in workers.iter().filter(|worker| worker.process.lives() == Some(true)) {
-                terminate(worker.process.pid);
+            for process in working.iter().filter(|process| process.lives() == Some(true)) {
+                terminate(process.pid);
             }
             let since = Instant::now();
-            while !living(&run).is_empty() && since.elapsed() < PATIENCE {
+            while !at_work(&run).is_empty() && since.elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(20));
             }
-            let left = living(&run).len();
-            if left > 0 {
-                say(format!("{name}: {left} of {} workers have not ended yet", workers.len()))?;
-                exit = Exit::Incomplete;
+            if at_work(&run).is_empty() {
+                say(format!("{name}: its workers have stopped"))?;
             } else {
-                say(format!("{name}: {} workers stopped", workers.len()))?;
+                say(format!("{name}: not all of its workers have ended yet"))?;
+                exit = Exit::Incomplete;
             }
         }
         Ok(exit)
     }
-}
-
-fn living(run: &RunDir) -> Vec<Worker> {
-    let mut workers = Worker::read_all(run);
-    workers.retain(|worker| worker.life(run) == Life::Alive);
-    workers
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::ConfigArgs;
 use super::fail::{Exit, Fail, say};
+use super::status::count;
 use crate::config::Config;
 use crate::drive::{Planned, job, plan};
 use crate::stage::Stage;
@@ -34,7 +35,7 @@ impl Check {
             say(config.to_yaml().trim_end())?;
         }
         say("")?;
-        say(describe(&config, &plan(&config)?)?.trim_end())?;
+        say(describe(&config, &plan(&config, false)?)?.trim_end())?;
         Ok(Exit::Done)
     }
 }
@@ -61,8 +62,8 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
         let progress = Survey::new(run, spec).look()?;
         let settled = progress.done + progress.failed;
         text += &format!(
-            "# {place} has {settled} of {} items; a run goes on from there\n",
-            spec.total()
+            "# {place} has {settled} of {}; a run goes on from there\n",
+            count(spec.total() as usize, "item")
         );
     } else {
         text += &format!("# {place} is new\n");

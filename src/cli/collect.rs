@@ -4,14 +4,16 @@ use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::fail::{Exit, Fail};
 use super::processes::load_stage;
+use super::status::{count, find_run};
 use crate::collect::{Collected, collect, parse_record, read_lines, records, write_to};
 use crate::record::Record;
+use crate::refused::Refused;
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::Stage;
@@ -53,11 +55,15 @@ enum Format {
 
 impl Collect {
     pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
-        let run = RunDir::new(&self.run);
+        let run = find_run(&self.run)?;
         let spec = Spec::read(&run)?;
         if self.format == Format::Scp && self.key.is_none() {
             let example = "as in `--format scp --key utt_id --field text`";
-            return Err(Fail::usage(anyhow!("scp needs --key and --field"), example));
+            return Err(Refused::new("scp needs --key and --field", example).into());
+        }
+        if self.format == Format::Jsonl && self.key.is_some() {
+            let message = "--key and --field are for --format scp";
+            return Err(Refused::new(message, "add `--format scp`").into());
         }
         let plain = self.format == Format::Jsonl && self.output.is_none();
         let collected = if plain && !self.stdout && !self.partial {
@@ -90,6 +96,7 @@ impl Collect {
 
     fn default_output(&self, run: &RunDir) -> PathBuf {
         let name = match (self.format, &self.field) {
+            (Format::Scp, Some(field)) if self.partial => format!("{field}.partial.scp"),
             (Format::Scp, Some(field)) => format!("{field}.scp"),
             _ => "results.partial.jsonl".to_owned(),
         };
@@ -111,26 +118,33 @@ impl Collect {
 fn word(record: &Record, field: &str) -> Result<String> {
     let word = text(record, field)?;
     if word.is_empty() || word.contains(char::is_whitespace) {
-        bail!("`{field}` is {word:?}, which cannot be the first word of a line");
+        let message = format!("`{field}` is {word:?}, which cannot be the first word of a line");
+        return Err(Refused::new(message, "take another field for --key").into());
     }
     Ok(word)
 }
 
 /// A field as text on one line; what is no string is JSON.
 fn text(record: &Record, field: &str) -> Result<String> {
-    let text = match record.get::<Value>(field)? {
-        Value::String(text) => text,
-        other => other.to_string(),
+    let text = match record.fields.get(field) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => {
+            let known: Vec<_> = record.fields.keys().map(String::as_str).collect();
+            let hint = format!("it has {}", known.join(", "));
+            return Err(Refused::new(format!("a record has no field `{field}`"), hint).into());
+        }
     };
     if text.contains('\n') {
-        bail!("`{field}` has more than one line: {text:?}");
+        let message = format!("`{field}` has more than one line: {text:?}");
+        return Err(Refused::new(message, "an scp has one line per key; collect JSONL").into());
     }
     Ok(text)
 }
 
 fn conclude(collected: &Collected) -> Exit {
     if !collected.errors.is_empty() {
-        eprintln!("{} items failed and have no record", collected.errors.len());
+        eprintln!("{} failed and have no record", count(collected.errors.len(), "item"));
     }
     if !collected.missing.is_empty() {
         let count: u64 = collected.missing.iter().map(|range| range.end - range.start).sum();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::collect::Incomplete;
 use crate::config::Diagnostics;
-use crate::drive::{NoSuchCluster, OtherRun};
+use crate::refused::Refused;
 
 /// Writes a line to stdout. A reader that has gone away, `head` say, is an error like any other here.
 pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
@@ -39,11 +39,6 @@ pub(super) struct Fail {
 }
 
 impl Fail {
-    /// The config or the command line is wrong.
-    pub(super) fn usage(error: anyhow::Error, hint: impl Into<String>) -> Self {
-        Self { exit: Exit::BadConfig, error, hint: Some(hint.into()) }
-    }
-
     /// Says it on stderr.
     pub(super) fn print(self) -> Exit {
         if let Some(pipe) = self.error.downcast_ref::<std::io::Error>()
@@ -70,6 +65,12 @@ impl From<Diagnostics> for Fail {
     }
 }
 
+impl From<Refused> for Fail {
+    fn from(refused: Refused) -> Self {
+        anyhow::Error::from(refused).into()
+    }
+}
+
 impl From<std::io::Error> for Fail {
     fn from(error: std::io::Error) -> Self {
         anyhow::Error::from(error).into()
@@ -78,13 +79,8 @@ impl From<std::io::Error> for Fail {
 
 impl From<anyhow::Error> for Fail {
     fn from(error: anyhow::Error) -> Self {
-        let (exit, hint) = if error.is::<OtherRun>() {
-            let ways = "`--restart` throws the old records away; \
-                        `--set output_dir=ANOTHER` keeps them and starts a new run";
-            (Exit::BadConfig, Some(ways.to_owned()))
-        } else if error.is::<NoSuchCluster>() {
-            let way = "`--set parallel.env=local` runs it on this machine";
-            (Exit::BadConfig, Some(way.to_owned()))
+        let (exit, hint) = if let Some(refused) = error.downcast_ref::<Refused>() {
+            (Exit::BadConfig, Some(refused.hint.clone()))
         } else if error.is::<Incomplete>() {
             let ways =
                 "run the same config again to resume, or take what is there with `--partial`";

@@ -4,10 +4,11 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 
 use super::fail::{Exit, Fail, say};
+use crate::refused::Refused;
 
 /// A file of `recipes/template`.
 macro_rules! template {
@@ -36,10 +37,15 @@ impl Init {
     pub(super) fn answer(self) -> Result<Exit, Fail> {
         let dir = self.dir.display();
         if std::fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(Fail::usage(
-                anyhow!("{dir} is not empty"),
+            return Err(Refused::new(
+                format!("{dir} is not empty"),
                 "name a folder that is not there yet",
-            ));
+            )
+            .into());
+        }
+        if self.dir.exists() && !self.dir.is_dir() {
+            let hint = "name a folder that is not there yet";
+            return Err(Refused::new(format!("{dir} is a file"), hint).into());
         }
         for (name, bytes) in TEMPLATE {
             let path = self.dir.join(name);

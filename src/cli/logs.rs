@@ -6,11 +6,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::Args;
 
 use super::fail::{Exit, Fail};
-use super::status::find_runs;
+use super::status::find_run;
+use crate::refused::Refused;
 use crate::roster::{Ended, Life, Worker};
 use crate::run_dir::RunDir;
 
@@ -32,14 +32,13 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn answer(self) -> Result<Exit, Fail> {
-        let runs = find_runs(&self.run)?;
-        let [run] = runs.as_slice() else {
-            let names: Vec<_> = runs.iter().map(|run| run.root().display().to_string()).collect();
-            return Err(Fail::usage(
-                anyhow!("there is more than one run in {}", self.run.display()),
-                format!("name one of {}", names.join(", ")),
-            ));
-        };
+        let run = &find_run(&self.run)?;
+        if let Some(name) = &self.worker
+            && !run.log(name).is_file()
+        {
+            let known = format!("there are {}", log_names(run)?.join(", "));
+            return Err(Refused::new(format!("there is no log of {name}"), known).into());
+        }
         let mut printed: BTreeMap<String, u64> = BTreeMap::new();
         let mut last = String::new();
         loop {
@@ -91,7 +90,7 @@ fn log_names(run: &RunDir) -> std::io::Result<Vec<String>> {
 }
 
 fn fate(run: &RunDir, worker: Option<&Worker>) -> String {
-    let Some(worker) = worker else { return "no worker, or one that never started".to_owned() };
+    let Some(worker) = worker else { return "a task, or a worker that never started".to_owned() };
     match &worker.ended {
         None if worker.life(run) == Life::Dead => "vanished".to_owned(),
         None => "at work".to_owned(),

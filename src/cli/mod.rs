@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, Request};
+use crate::config::{Config, Diagnostics, Request};
 use crate::stage::Stage;
 use fail::{Exit, Fail};
 
@@ -105,8 +105,8 @@ impl ConfigArgs {
             now: jiff::Zoned::now(),
         };
         let config = Config::load(&request, stages)?;
-        for warning in &config.warnings {
-            eprintln!("{warning}");
+        if !config.warnings.is_empty() {
+            eprintln!("{}\n", Diagnostics(config.warnings.clone()));
         }
         Ok(config)
     }

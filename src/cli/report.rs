@@ -6,6 +6,7 @@ use super::fail::Exit;
 use super::status::{exit, standing, troubles};
 use crate::run_dir::RunDir;
 use crate::status::{State, Status};
+use crate::stop::Stop;
 
 /// So many failed items are named one by one.
 const NAMED: usize = 5;
@@ -42,12 +43,21 @@ impl Report {
             }
             State::Running => {}
             State::Stopped | State::Incomplete => {
-                let troubles = troubles(&self.status);
-                for trouble in &troubles {
+                for trouble in troubles(&self.status) {
                     text += &format!("\n  {trouble}");
                 }
-                text += "\nhint: the same command resumes";
-                if !troubles.is_empty() {
+                text += match &self.status.stop {
+                    Some(Stop::ItemFailed { .. }) => {
+                        "\nhint: the same command tries that item again; \
+                         `--set on_item_error=skip` goes on without it"
+                    }
+                    Some(Stop::TooManyFailed { .. }) => {
+                        "\nhint: raise `max_failed_items`, or set right what failed and add \
+                         `--retry-failed`"
+                    }
+                    _ => "\nhint: the same command resumes",
+                };
+                if !self.status.troubles().is_empty() {
                     text += &format!("; `espnet3-par logs {run} --failed` shows what workers said");
                 }
             }

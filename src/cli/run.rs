@@ -8,13 +8,15 @@ use signal_hook::iterator::Signals;
 use super::fail::{Exit, Fail, say};
 use super::progress::Bar;
 use super::report::Report;
+use super::status::count;
 use super::{ConfigArgs, processes};
 use crate::claim::Claim;
 use crate::collect::collect;
 use crate::config::Config;
-use crate::drive::{Ending, Event, Planned, check_cluster, job, plan, submit_and_wait};
+use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::launch::start_task;
-use crate::roster::{Life, Worker};
+use crate::refused::Refused;
+use crate::roster::{Worker, at_work};
 use crate::run_dir::{ERRORS, RunDir, ShardState};
 use crate::stage::Stage;
 use crate::stop::Stop;
@@ -41,7 +43,7 @@ pub(super) struct Run {
     #[arg(long)]
     retry_failed: bool,
     /// Work in this process, for debugging.
-    #[arg(long, conflicts_with = "detach")]
+    #[arg(long, conflicts_with_all = ["detach", "json"])]
     in_process: bool,
     /// Print the outcome as JSON, as `status --json` does.
     #[arg(long)]
@@ -51,16 +53,13 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn answer(self, stages: &[Stage]) -> Result<Exit, Fail> {
         let config = self.config.load(stages)?;
-        if !self.dry_run {
-            check_cluster(&config).map_err(anyhow::Error::from)?;
-        }
-        if self.restart && !self.dry_run {
-            restart(&config)?;
-        }
-        let planned = plan(&config)?;
+        let planned = plan(&config, self.restart)?;
         if self.dry_run {
             say(super::check::describe(&config, &planned)?.trim_end())?;
             return Ok(Exit::Done);
+        }
+        if self.restart {
+            restart(&planned.run)?;
         }
         let planned = planned.establish()?;
         Stop::withdraw(&planned.run).context("failed to remove the stop request")?;
@@ -105,7 +104,7 @@ impl Run {
         if complete {
             say(format!("{run}: already complete"))?;
         } else {
-            say(format!("{run}: {} workers started", config.parallel.n_workers))?;
+            say(format!("{run}: {} started", count(config.parallel.n_workers as usize, "worker")))?;
         }
         eprintln!(
             "hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records"
@@ -140,19 +139,17 @@ impl Run {
 }
 
 /// Removes what a run put into its directory, and nothing else that may be there.
-fn restart(config: &Config) -> Result<(), Fail> {
-    let run = RunDir::new(&config.output_dir);
+fn restart(run: &RunDir) -> Result<(), Fail> {
     if !run.exists() {
         return Ok(());
     }
-    let busy =
-        Worker::read_all(&run).iter().filter(|worker| worker.life(&run) == Life::Alive).count();
-    if busy > 0 {
+    if !at_work(run).is_empty() {
         let run = run.root().display();
-        return Err(Fail::usage(
-            anyhow::anyhow!("{busy} workers are at work in {run}"),
+        return Err(Refused::new(
+            format!("workers are at work in {run}"),
             format!("`espnet3-par cancel {run}` stops them"),
-        ));
+        )
+        .into());
     }
     run.clear().with_context(|| format!("failed to clear {}", run.root().display()))?;
     Ok(())

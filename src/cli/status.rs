@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::Args;
 
 use super::fail::{Exit, Fail, say};
+use crate::refused::Refused;
 use crate::roster::Life;
 use crate::run_dir::RunDir;
 use crate::status::{State, Status as RunStatus, UnfinishedShard};
@@ -36,7 +36,14 @@ impl Status {
     pub(super) fn answer(self) -> Result<Exit, Fail> {
         let runs = find_runs(&self.path)?;
         loop {
-            let statuses = runs.iter().map(RunStatus::of).collect::<Result<Vec<_>, _>>()?;
+            let mut statuses = Vec::new();
+            let mut damaged = Exit::Done;
+            for run in &runs {
+                match RunStatus::of(run) {
+                    Ok(status) => statuses.push(status),
+                    Err(error) => damaged = Fail::from(error).print(),
+                }
+            }
             if self.json {
                 say(serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?)?;
             } else {
@@ -50,11 +57,8 @@ impl Status {
             }
             let running = statuses.iter().any(|status| status.state == State::Running);
             if !(self.watch && running) {
-                return Ok(statuses
-                    .iter()
-                    .map(exit)
-                    .max_by_key(|exit| *exit as u8)
-                    .unwrap_or(Exit::Done));
+                let exits = statuses.iter().map(exit).chain([damaged]);
+                return Ok(exits.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done));
             }
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -71,13 +75,25 @@ pub(super) fn find_runs(path: &Path) -> Result<Vec<RunDir>, Fail> {
     search(path, DEPTH, &mut runs);
     runs.sort_by(|a: &RunDir, b| a.root().cmp(b.root()));
     if runs.is_empty() {
-        let what = if path.exists() { "there is no run in" } else { "there is no" };
-        return Err(Fail::usage(
-            anyhow!("{what} {}", path.display()),
+        let what = if path.exists() { "there is no run in" } else { "there is no folder" };
+        return Err(Refused::new(
+            format!("{what} {}", path.display()),
             "name the `output_dir` of a config, or a folder above it",
-        ));
+        )
+        .into());
     }
     Ok(runs)
+}
+
+/// The one run at `path`, or below it.
+pub(super) fn find_run(path: &Path) -> Result<RunDir, Fail> {
+    let mut runs = find_runs(path)?;
+    if runs.len() > 1 {
+        let names: Vec<_> = runs.iter().map(|run| run.root().display().to_string()).collect();
+        let message = format!("there is more than one run in {}", path.display());
+        return Err(Refused::new(message, format!("name one of {}", names.join(", "))).into());
+    }
+    Ok(runs.remove(0))
 }
 
 fn search(folder: &Path, depth: usize, runs: &mut Vec<RunDir>) {
@@ -142,14 +158,20 @@ fn unfinished(status: &RunStatus, shard: &UnfinishedShard) -> String {
 /// Why a run is not complete, as far as workers said or their parents saw.
 pub(super) fn troubles(status: &RunStatus) -> Vec<String> {
     let stop = status.stop.as_ref().map(|stop| format!("stopped: {stop}"));
-    let many = |count| match count {
-        1 => "a worker".to_owned(),
-        count => format!("{count} workers"),
-    };
     let troubles = status.troubles().into_iter();
+    let missing = status.missing_shards.iter().map(|shard| {
+        let folder = format!("{}/shards/split.{shard}.todo", status.output_dir);
+        format!("shard {shard} is gone; `mkdir {folder}` puts it back, empty")
+    });
     stop.into_iter()
-        .chain(troubles.map(|(trouble, count)| format!("{}: {trouble}", many(count))))
+        .chain(missing)
+        .chain(troubles.map(|(trouble, many)| format!("{}: {trouble}", count(many, "worker"))))
         .collect()
+}
+
+/// So many of something, in English.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// How a run stands, in a few words.
@@ -168,7 +190,7 @@ pub(super) fn standing(status: &RunStatus) -> String {
     }
     let alive = status.workers.iter().filter(|worker| worker.life == Life::Alive).count();
     if alive > 0 {
-        text += &format!(", {alive} workers");
+        text += &format!(", {}", count(alive, "worker"));
     }
     text
 }

@@ -43,6 +43,11 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
     if checker.given(&key).is_none() {
         if !checker.failed.contains(key.as_slice()) {
             let first = stages.first().map_or("NAME", |stage| stage.name);
+            if stages.is_empty() {
+                let error = Diagnostic::error("this program has no stages");
+                checker.found.push(error.hint("it was built without the feature `speech`"));
+                return None;
+            }
             let message = format!("no stage is given; there are {}", names(stages));
             let hint = format!("add `stage: {first}`, or `--stage {first}`");
             let error = Diagnostic::error(message);
@@ -198,7 +203,13 @@ pub(super) fn near_misses(
     for key in root.keys().map(String::as_str) {
         let known = ours().any(|our| our == key) || stages.iter().any(|stage| stage.name == key);
         let given = |near: &&str| !root.contains_key(*near) && *near != "stage";
-        if let Some(near) = keys::nearest(key, ours()).filter(given).filter(|_| !known) {
+        let near = match key {
+            "n_workers" | "shards" | "shard_size" | "max_resubmits" => {
+                Some(format!("parallel.{key}"))
+            }
+            _ => keys::nearest(key, ours()).filter(given).map(str::to_owned),
+        };
+        if let Some(near) = near.filter(|_| !known) {
             let message = format!("nothing reads the top-level key `{key}`");
             let hint = format!("did you mean `{near}`?");
             checker.tell(Severity::Warning, &[key.to_owned()], Part::Key, message, Some(hint));

@@ -96,7 +96,11 @@ pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
             std::io::ErrorKind::IsADirectory => "a directory, not a config file".to_owned(),
             _ => format!("cannot read this config file: {error}"),
         });
-        vec![diagnostic.at(at.clone()).maybe_hint(files_like(path))]
+        let hint = match path.to_str() {
+            Some(text) if text.contains('=') => Some(format!("did you mean `--set {text}`?")),
+            _ => files_like(path),
+        };
+        vec![diagnostic.at(at.clone()).maybe_hint(hint)]
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();

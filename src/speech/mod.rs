@@ -5,7 +5,6 @@
 
 pub mod ark;
 pub mod audio;
-pub mod checksum;
 mod decode;
 pub mod fbank;
 pub mod manifest;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{Audio, Utterance, audio, checksum, manifest};
+use super::{Audio, Utterance, audio, manifest};
 use crate::Dataset;
+use crate::checksum;
 
 /// Where a stage's audio comes from.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::speech::{Source, Utterances, checksum};
+use crate::checksum;
+use crate::speech::{Source, Utterances};
 use crate::{Env, InferenceProvider, Record, Runner};
 pub use silero::{SAMPLE_RATE, Silero, WINDOW};
 pub use timestamps::{Options, Segment, speech_timestamps};

@@ -4,10 +4,20 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a file in lower-case hexadecimal.
+/// The SHA-256 of a file in lower-case hexadecimal: for a provider's
+/// [`inputs`](crate::EnvironmentProvider::inputs).
+///
+/// ```
+/// # let path = std::env::temp_dir().join(format!("espnet3-par-sha-{}", std::process::id()));
+/// # std::fs::write(&path, "abc")?;
+/// let sum = espnet3_par::sha256(&path)?;
+/// assert!(sum.starts_with("ba7816bf"));
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -22,7 +32,8 @@ pub fn sha256(path: &Path) -> Result<String> {
 
 /// The SHA-256 of bytes in lower-case hexadecimal.
 #[must_use]
-pub fn sha256_bytes(bytes: &[u8]) -> String {
+#[cfg(feature = "candle")]
+pub(crate) fn sha256_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
@@ -30,10 +41,11 @@ pub fn sha256_bytes(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// When they do not.
-pub fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<()> {
+#[cfg(feature = "candle")]
+pub(crate) fn verify(path: &Path, bytes: &[u8], expected: &str) -> Result<()> {
     let found = sha256_bytes(bytes);
     if !found.eq_ignore_ascii_case(expected) {
-        bail!(
+        anyhow::bail!(
             "`{}` is not the expected file: its sha256 is {found}, expected {expected}",
             path.display()
         );
