@@ -1,6 +1,8 @@
 //! A program with one stage that does whatever a test wants of it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,11 +36,25 @@ struct ToyProvider {
     /// Whether records append to a shared file, and write one of their own.
     #[serde(default)]
     files: bool,
+    /// JSON, `{"item": "fault"}`, read when the env is built: faults that are outside the
+    /// fingerprint and can go away.
+    faults_file: Option<PathBuf>,
+    /// Counting the costs waits until this file is there: a driver held between planning and
+    /// writing the plan down.
+    gate: Option<PathBuf>,
+    /// A field of every record, where it is given.
+    #[serde(default)]
+    salt: String,
+    /// So many bytes more in every record.
+    #[serde(default)]
+    pad: usize,
 }
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Fault {
+    /// None: items whose fault has gone.
+    Nothing,
     Error,
     Panic,
     Abort,
@@ -51,6 +67,7 @@ enum Fault {
 
 fn strike(fault: Fault) -> Result<()> {
     match fault {
+        Fault::Nothing => Ok(()),
         Fault::Error => bail!("no such luck"),
         Fault::Panic => panic!("out of cheese"),
         Fault::Abort => std::process::abort(),
@@ -67,6 +84,13 @@ struct Env {
     sleep: Duration,
     faults: BTreeMap<u64, Fault>,
     files: bool,
+    salt: String,
+    pad: usize,
+}
+
+/// A line in the worker's log. The log may be on a disk that is full.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 impl EnvironmentProvider for ToyProvider {
@@ -77,16 +101,24 @@ impl EnvironmentProvider for ToyProvider {
     }
 
     fn costs(&self) -> Result<Option<Vec<f64>>> {
+        while self.gate.as_ref().is_some_and(|gate| !gate.exists()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(self.costs.clone())
     }
 
     fn build_env_local(&self) -> Result<Env> {
-        println!("building the env");
+        say("building the env");
         if let Some(fault) = self.env {
             strike(fault)?;
         }
+        let mut faults = self.faults.clone();
+        if let Some(path) = &self.faults_file {
+            let more: BTreeMap<u64, Fault> = serde_json::from_slice(&std::fs::read(path)?)?;
+            faults.extend(more);
+        }
         let sleep = Duration::from_secs_f64(self.sleep_ms / 1000.0);
-        Ok(Env { sleep, faults: self.faults.clone(), files: self.files })
+        Ok(Env { sleep, faults, files: self.files, salt: self.salt.clone(), pad: self.pad })
     }
 }
 
@@ -97,7 +129,7 @@ impl Runner for Toy {
 
     fn forward(idx: u64, env: &Env) -> Result<Record> {
         // The log shows which items were computed, and how often.
-        println!("forward {idx}");
+        say(&format!("forward {idx}"));
         if !env.sleep.is_zero() {
             std::thread::sleep(env.sleep);
         }
@@ -107,7 +139,14 @@ impl Runner for Toy {
                 return Record::new(json!({"idx": 1}));
             }
         }
-        let record = Record::new(json!({"utt_id": format!("utt{idx}"), "square": idx * idx}))?;
+        let mut fields = json!({"utt_id": format!("utt{idx}"), "square": idx * idx});
+        if !env.salt.is_empty() {
+            fields["salt"] = json!(env.salt);
+        }
+        if env.pad > 0 {
+            fields["pad"] = json!("x".repeat(env.pad));
+        }
+        let record = Record::new(fields)?;
         if !env.files {
             return Ok(record);
         }
