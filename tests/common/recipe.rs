@@ -22,12 +22,19 @@ pub(crate) struct Recipe {
     calls: AtomicU32,
 }
 
-/// The toy program: an example of this package, so `cargo test` builds it.
+/// The toy program: an example of this package, so `cargo test` builds it, but not where it is told
+/// to build one test alone.
 pub(crate) fn toy() -> PathBuf {
     let me = std::env::current_exe().expect("this program has a path");
     let target = me.parent().and_then(Path::parent).expect("target/debug/deps");
     let toy = target.join("examples/toy");
-    assert!(toy.exists(), "{} is not built: cargo build --example toy", toy.display());
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toy/main.rs");
+    assert!(
+        modified(&toy) > modified(&source),
+        "{} is old or missing: cargo build --example toy",
+        toy.display()
+    );
     toy
 }
 
@@ -47,17 +54,23 @@ impl Recipe {
 
     /// Starts the program with these arguments, as the leader of a process group.
     pub(crate) fn start(&self, args: &[&str]) -> Call {
+        self.start_with(args, |_| {})
+    }
+
+    /// The same, with a change to how it is started.
+    pub(crate) fn start_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Call {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         let [out, err] = ["out", "err"].map(|kind| self.path(&format!("{number}.{kind}")));
-        let child = Command::new(toy())
+        let mut command = Command::new(toy());
+        command
             .args(args)
             .current_dir(self.folder.path())
             .stdin(std::process::Stdio::null())
             .stdout(File::create(&out).expect("makes the file"))
             .stderr(File::create(&err).expect("makes the file"))
-            .process_group(0)
-            .spawn()
-            .expect("the toy starts");
+            .process_group(0);
+        change(&mut command);
+        let child = command.spawn().expect("the toy starts");
         Call { child, out, err }
     }
 

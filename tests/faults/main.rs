@@ -3,5 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod env;
+mod items;
 mod kill_all;
 mod kill_some;
+mod poison;
+mod signals;
+mod stop;
