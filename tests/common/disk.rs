@@ -96,8 +96,16 @@ pub(crate) fn snapshot(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Every record's `text` and `own` lead to the bytes of its utterance, and no shard holds more.
+/// Every record's `text` and `own` lead to the bytes of its utterance, and no shared file holds more.
 pub(crate) fn check_files(root: &Path) {
+    for (path, length) in check_places(root) {
+        assert_eq!(fs::metadata(root.join(&path)).expect("is there").len(), length, "{path}");
+    }
+}
+
+/// Every record's `text` and `own` lead to the bytes of its utterance. Returns how long each
+/// shared file is if it holds nothing else.
+pub(crate) fn check_places(root: &Path) -> BTreeMap<String, u64> {
     let text = fs::read_to_string(root.join("results.jsonl")).expect("was collected");
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     for line in text.lines() {
@@ -116,7 +124,5 @@ pub(crate) fn check_files(root: &Path) {
         assert_eq!(String::from_utf8_lossy(&ark[start..end]), content, "{line}");
         *expected.entry(path.to_owned()).or_default() += content.len() as u64;
     }
-    for (path, length) in expected {
-        assert_eq!(fs::metadata(root.join(&path)).expect("is there").len(), length, "{path}");
-    }
+    expected
 }

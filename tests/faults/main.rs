@@ -3,10 +3,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod collect;
+mod damaged;
+mod detach;
+mod directory;
+mod disk_full;
 mod env;
 mod items;
 mod kill_all;
 mod kill_some;
+mod pid_namespace;
 mod poison;
+mod resume_differently;
 mod signals;
 mod stop;
+mod two_drivers;
+mod watching;
+mod zombie;

@@ -40,7 +40,7 @@ struct ToyProvider {
     /// fingerprint and can go away.
     faults_file: Option<PathBuf>,
     /// Counting the costs waits until this file is there: a driver held between planning and
-    /// writing the plan down.
+    /// writing the plan down. `GATE.asked` tells that it waits.
     gate: Option<PathBuf>,
     /// A field of every record, where it is given.
     #[serde(default)]
@@ -101,8 +101,11 @@ impl EnvironmentProvider for ToyProvider {
     }
 
     fn costs(&self) -> Result<Option<Vec<f64>>> {
-        while self.gate.as_ref().is_some_and(|gate| !gate.exists()) {
-            std::thread::sleep(Duration::from_millis(5));
+        if let Some(gate) = &self.gate {
+            std::fs::write(gate.with_extension("asked"), "")?;
+            while !gate.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
         Ok(self.costs.clone())
     }
