@@ -13,7 +13,7 @@ type Damage = fn(Vec<String>) -> Vec<u8>;
 
 const DAMAGES: &[(&str, Damage)] = &[
     ("nothing", |lines| bytes(&lines)),
-    ("a torn tail", |lines| [bytes(&lines), b"{\"idx\":59,\"utt_i".to_vec()].concat()),
+    ("a torn tail", |lines| [bytes(&lines), b"{\"idx\":39,\"utt_i".to_vec()].concat()),
     ("a torn first line", |lines| lines[0].as_bytes()[..7].to_vec()),
     ("zeros at the end", |lines| [bytes(&lines), vec![0; 4096]].concat()),
     ("a hole of zeros", |lines| {
@@ -57,7 +57,7 @@ fn bytes(lines: &[String]) -> Vec<u8> {
 /// A run of one shard, killed at its 12th record or later.
 fn killed(files: bool) -> (Recipe, PathBuf) {
     let recipe = Recipe::new(&format!(
-        "toy: {{n: 60, sleep_ms: 2, files: {files}}}\nparallel: {{env: local, shards: 1}}"
+        "toy: {{n: 40, sleep_ms: 2, files: {files}}}\nparallel: {{env: local, shards: 1}}"
     ));
     let driver = recipe.start_run(&[]);
     wait_until("records", || recorded(&recipe.root).len() >= 12);
@@ -130,6 +130,6 @@ fn check_records(recipe: &Recipe) {
         let record: serde_json::Value = serde_json::from_str(line).expect("a record");
         record["idx"].as_u64().expect("an index")
     });
-    assert_eq!(items.collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
+    assert_eq!(items.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
     check_places(&recipe.root);
 }

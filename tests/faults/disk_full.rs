@@ -47,6 +47,23 @@ impl Drop for Tmpfs {
     }
 }
 
+/// BUG: a worker that cannot note its end has "vanished"; that the disk is full is said nowhere.
+#[test]
+fn the_user_is_told() {
+    let untold: Vec<_> = SIZES
+        .iter()
+        .filter(|size| {
+            let recipe = Recipe::new("toy: {n: 400, pad: 1000}\nparallel: {env: local, shards: 8}");
+            let Some(_disk) = Tmpfs::mount(&recipe.root, size) else { return false };
+            !recipe.run(&[]).err.contains("No space left on device")
+        })
+        .collect();
+    assert!(untold.is_empty(), "not told with {untold:?}");
+}
+
+/// A record has 1 KB, and all of them 400: from the plan to the collected file.
+const SIZES: [&str; 6] = ["4k", "12k", "40k", "100k", "300k", "600k"];
+
 fn full_then_enlarged(size: &str, files: bool) {
     let recipe = Recipe::new(&format!(
         "toy: {{n: 400, pad: 1000, files: {files}}}\nparallel: {{env: local, n_workers: 2, shard_size: 50}}"
@@ -56,7 +73,6 @@ fn full_then_enlarged(size: &str, files: bool) {
     let code = ended.status.code();
     assert!(matches!(code, Some(3 | 5)), "{size}: {ended:?}");
     assert!(!ended.err.contains("panicked"), "{size}: {ended:?}");
-    assert!(ended.err.contains("No space left on device"), "{size}: {ended:?}");
     assert!(of_run(&recipe.root).is_empty());
     assert_eq!(said(&recipe.root, "panicked"), 0);
     disk.enlarge();
@@ -66,10 +82,9 @@ fn full_then_enlarged(size: &str, files: bool) {
     }
 }
 
-/// From the plan to the collected file. A record has 1 KB, and all of them 400.
 #[test]
 fn wherever_it_is_noticed() {
-    for size in ["4k", "12k", "40k", "100k", "300k", "600k"] {
+    for size in SIZES {
         full_then_enlarged(size, false);
     }
 }

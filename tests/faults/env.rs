@@ -17,6 +17,15 @@ fn an_error_is_told_once_and_shards_are_given_back() {
     assert!(submissions <= 2 && built <= 2 * submissions, "built {built} times in {submissions}");
 }
 
+/// BUG: a submission whose driver was killed before job.json was there hides all later ones, and
+/// with them why their workers ended.
+#[test]
+fn an_error_is_told_after_a_submission_that_was_cut_off() {
+    let recipe = Recipe::new("toy: {n: 40, env: error}\nparallel: {env: local}");
+    std::fs::create_dir_all(recipe.root.join("jobs/001")).expect("makes the folder");
+    recipe.run(&[]).expect_code(3).expect_says("no such luck");
+}
+
 #[test]
 fn a_panic_is_told_as_an_error_is() {
     let recipe = Recipe::new("toy: {n: 40, env: panic}\nparallel: {env: local}");

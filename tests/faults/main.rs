@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod again_and_again;
 mod collect;
 mod damaged;
 mod detach;

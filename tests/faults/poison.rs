@@ -68,6 +68,17 @@ fn the_first_of_every_shard() {
     others_are_done(120, &faults, "");
 }
 
+/// BUG: the second record's bytes replace the first one's, and nobody is told.
+#[test]
+fn two_records_with_one_file() {
+    let recipe = Recipe::new(
+        "toy: {n: 20, files: true, faults: {3: clash}}\nparallel: {env: local, shard_size: 10}",
+    );
+    recipe.run(&[]).expect_code(1).expect_says("utt0.txt");
+    assert_eq!(errors(&recipe.root)[0]["idx"], 3);
+    crate::common::disk::check_places(&recipe.root);
+}
+
 /// BUG: errors of poison items count as getting on, so a stage that always dies is tried twice for
 /// every item there is.
 #[test]

@@ -21,15 +21,17 @@ fn settings((workers, threads, batch): How) -> [String; 6] {
 }
 
 fn resumed(first: How, second: How) {
-    let recipe = Recipe::new("toy: {n: 250, sleep_ms: 4, files: true}\nparallel: {env: local}");
+    let recipe = Recipe::new(
+        "toy: {n: 150, sleep_ms: 4, files: true}\nparallel: {env: local, shard_size: 15}",
+    );
     let first = settings(first);
     let second = settings(second);
     let driver = recipe.start_run(&first.each_ref().map(String::as_str));
-    wait_until("records", || recorded(&recipe.root).len() >= 20);
+    wait_until("records", || recorded(&recipe.root).len() >= 15);
     kill_all(&recipe.root, Some(driver.pid()));
     drop(driver);
     let left = recorded(&recipe.root).len();
-    assert!(left < 250, "it was over before the kill");
+    assert!(left < 150, "it was over before the kill");
     recipe.finish_and_compare(&second.each_ref().map(String::as_str));
     check_files(&recipe.root);
 }
@@ -51,7 +53,7 @@ fn whole_shards_in_a_batch() {
 
 #[test]
 fn every_way_gives_the_same_bytes() {
-    let config = "toy: {n: 250, files: true}\nparallel: {env: local}";
+    let config = "toy: {n: 80, files: true}\nparallel: {env: local, shard_size: 8}";
     let undisturbed = Recipe::new(config).undisturbed();
     for how in [(1, 1, 1), (2, 3, 1), (5, 1, 7), (2, 3, 7), (1, 3, 1000)] {
         let recipe = Recipe::new(config);

@@ -49,6 +49,17 @@ fn sigint_ends_hanging_items() {
     assert_eq!(claimed(&recipe.root), [""; 0]);
 }
 
+#[test]
+fn sigint_of_a_run_in_this_process() {
+    let recipe = Recipe::new("toy: {n: 300, sleep_ms: 5}\nparallel: {env: local, shard_size: 30}");
+    let driver = recipe.start_run(&["--in-process"]);
+    wait_until("records", || recorded(&recipe.root).len() >= 10);
+    driver.signal(Signal::SIGINT);
+    driver.wait().expect_code(130);
+    assert_eq!(claimed(&recipe.root), [""; 0]);
+    recipe.finish_and_compare(&["--in-process"]);
+}
+
 /// A worker that is stopped hears nothing: the second SIGINT kills it.
 #[test]
 fn a_second_sigint_kills() {

@@ -61,6 +61,8 @@ enum Fault {
     Exit,
     /// A record with a field `idx`.
     Conflict,
+    /// A file of its own under the name of item 0's.
+    Clash,
     /// Waits for a minute.
     Hang,
 }
@@ -72,7 +74,7 @@ fn strike(fault: Fault) -> Result<()> {
         Fault::Panic => panic!("out of cheese"),
         Fault::Abort => std::process::abort(),
         Fault::Exit => std::process::exit(0),
-        Fault::Conflict => Ok(()),
+        Fault::Conflict | Fault::Clash => Ok(()),
         Fault::Hang => {
             std::thread::sleep(Duration::from_secs(60));
             Ok(())
@@ -154,9 +156,11 @@ impl Runner for Toy {
             return Ok(record);
         }
         let text = format!("utt{idx} {}\n", "x".repeat(idx as usize % 7));
+        let clash = matches!(env.faults.get(&idx), Some(Fault::Clash));
+        let own = format!("utt{}.txt", if clash { 0 } else { idx });
         Ok(record.append("text", "text.ark", text.clone().into_bytes(), 4).file(
             "own",
-            &format!("utt{idx}.txt"),
+            &own,
             text.into_bytes(),
         ))
     }
