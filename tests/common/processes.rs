@@ -1,7 +1,7 @@
 //! The task and worker processes of one run directory, found in /proc, and signals to them.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -39,7 +39,7 @@ fn of_run_with(pid: u32, root: &Path) -> Option<Process> {
         "espnet3-par-worker" => Kind::Worker,
         _ => return None,
     };
-    if PathBuf::from(args.get(2)?) != root {
+    if root != *args.get(2)? {
         return None;
     }
     let place = args.iter().position(|arg| *arg == "--name");
