@@ -48,6 +48,35 @@ impl Recipe {
         Self { folder, root, calls: AtomicU32::new(0) }
     }
 
+    /// The same with an item that does not end before [`release`](Self::release): however slow
+    /// this machine's tests are, the run is not over.
+    pub(crate) fn held_at(idx: u64, config: &str) -> Self {
+        assert!(config.contains("toy: {"), "{config}");
+        let recipe = Self::new(&config.replace("toy: {", "toy: {faults_file: ../faults.json, "));
+        let config = fs::read_to_string(recipe.path("conf.yaml")).expect("was written");
+        let faults = recipe.path("faults.json");
+        let config = config.replace("../faults.json", &faults.display().to_string());
+        fs::write(recipe.path("conf.yaml"), config).expect("writes the config");
+        recipe.hold(idx);
+        recipe
+    }
+
+    /// Holds item `idx`, and no other one any more.
+    pub(crate) fn hold(&self, idx: u64) {
+        self.set_faults(&format!("{{\"{idx}\": \"hang\"}}"));
+    }
+
+    pub(crate) fn release(&self) {
+        self.set_faults("{}");
+    }
+
+    fn set_faults(&self, faults: &str) {
+        // By rename: workers read it at any time.
+        let new = self.path("faults.json.new");
+        fs::write(&new, faults).expect("writes");
+        fs::rename(new, self.path("faults.json")).expect("renames");
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -113,8 +142,9 @@ impl Recipe {
         fs::read_to_string(root.join("results.jsonl")).expect("was collected")
     }
 
-    /// Runs to the end, and compares the bytes.
+    /// Runs to the end, with nothing held any more, and compares the bytes.
     pub(crate) fn finish_and_compare(&self, more: &[&str]) {
+        self.release();
         self.run(more).expect_code(0);
         self.compare();
     }

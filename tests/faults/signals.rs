@@ -8,7 +8,8 @@ use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
 
 fn stopped_by(signal: Signal) {
-    let recipe = Recipe::new(
+    let recipe = Recipe::held_at(
+        299,
         "toy: {n: 300, sleep_ms: 5}\nparallel: {env: local, n_workers: 2, shard_size: 30}",
     );
     let driver = recipe.start_run(&[]);
@@ -51,7 +52,8 @@ fn sigint_ends_hanging_items() {
 
 #[test]
 fn sigint_of_a_run_in_this_process() {
-    let recipe = Recipe::new("toy: {n: 300, sleep_ms: 5}\nparallel: {env: local, shard_size: 30}");
+    let recipe =
+        Recipe::held_at(299, "toy: {n: 300, sleep_ms: 5}\nparallel: {env: local, shard_size: 30}");
     let driver = recipe.start_run(&["--in-process"]);
     wait_until("records", || recorded(&recipe.root).len() >= 10);
     driver.signal(Signal::SIGINT);
@@ -85,7 +87,8 @@ fn a_second_sigint_kills() {
 /// The terminal is gone: nobody reads what the driver says any more.
 #[test]
 fn sighup_of_a_closed_terminal() {
-    let recipe = Recipe::new(
+    let recipe = Recipe::held_at(
+        299,
         "toy: {n: 300, sleep_ms: 5}\nparallel: {env: local, n_workers: 2, shard_size: 30}",
     );
     let (reader, writer) = std::io::pipe().expect("makes a pipe");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use espnet3_par::{EnvironmentProvider, Record, Runner, Stage};
@@ -63,8 +63,23 @@ enum Fault {
     Conflict,
     /// A file of its own under the name of item 0's.
     Clash,
-    /// Waits for a minute.
+    /// Waits for a minute, or until it is gone from the faults file.
     Hang,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Hangs as long as the faults file says so.
+fn hang(idx: u64, path: &Path) -> Result<()> {
+    let since = Instant::now();
+    while since.elapsed() < MINUTE && matches!(read_faults(path)?.get(&idx), Some(Fault::Hang)) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn read_faults(path: &Path) -> Result<BTreeMap<u64, Fault>> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
 fn strike(fault: Fault) -> Result<()> {
@@ -76,7 +91,7 @@ fn strike(fault: Fault) -> Result<()> {
         Fault::Exit => std::process::exit(0),
         Fault::Conflict | Fault::Clash => Ok(()),
         Fault::Hang => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(MINUTE);
             Ok(())
         }
     }
@@ -86,6 +101,7 @@ struct Env {
     sleep: Duration,
     faults: BTreeMap<u64, Fault>,
     files: bool,
+    faults_file: Option<PathBuf>,
     salt: String,
     pad: usize,
 }
@@ -119,11 +135,17 @@ impl EnvironmentProvider for ToyProvider {
         }
         let mut faults = self.faults.clone();
         if let Some(path) = &self.faults_file {
-            let more: BTreeMap<u64, Fault> = serde_json::from_slice(&std::fs::read(path)?)?;
-            faults.extend(more);
+            faults.extend(read_faults(path)?);
         }
         let sleep = Duration::from_secs_f64(self.sleep_ms / 1000.0);
-        Ok(Env { sleep, faults, files: self.files, salt: self.salt.clone(), pad: self.pad })
+        Ok(Env {
+            sleep,
+            faults,
+            files: self.files,
+            faults_file: self.faults_file.clone(),
+            salt: self.salt.clone(),
+            pad: self.pad,
+        })
     }
 }
 
@@ -139,7 +161,10 @@ impl Runner for Toy {
             std::thread::sleep(env.sleep);
         }
         if let Some(fault) = env.faults.get(&idx) {
-            strike(*fault)?;
+            match (fault, &env.faults_file) {
+                (Fault::Hang, Some(path)) => hang(idx, path)?,
+                _ => strike(*fault)?,
+            }
             if matches!(fault, Fault::Conflict) {
                 return Record::new(json!({"idx": 1}));
             }
