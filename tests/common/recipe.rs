@@ -135,6 +135,7 @@ impl Recipe {
 
     /// The bytes that a run of the same config gives that nothing happens to.
     pub(crate) fn undisturbed(&self) -> String {
+        self.release();
         let root = self.path("undisturbed");
         let output_dir = format!("output_dir={}", root.display());
         let arguments = ["--set", &output_dir, "--set", "toy.sleep_ms=0"];

@@ -11,9 +11,9 @@ use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
 
 fn killed() -> Recipe {
-    let recipe = Recipe::new("toy: {n: 60, sleep_ms: 4}\nparallel: {env: local, shard_size: 20}");
+    let recipe = Recipe::held_at(33, "toy: {n: 60}\nparallel: {env: local, shard_size: 20}");
     let driver = recipe.start_run(&[]);
-    wait_until("records", || recorded(&recipe.root).len() >= 25);
+    wait_until("records", || recorded(&recipe.root).len() == 33);
     kill_all(&recipe.root, Some(driver.pid()));
     recipe
 }

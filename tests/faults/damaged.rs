@@ -54,14 +54,16 @@ fn bytes(lines: &[String]) -> Vec<u8> {
     lines.concat().into_bytes()
 }
 
-/// A run of one shard, killed at its 12th record or later.
+/// A run of one shard, killed when it had 25 records.
 fn killed(files: bool) -> (Recipe, PathBuf) {
-    let recipe = Recipe::new(&format!(
-        "toy: {{n: 40, sleep_ms: 2, files: {files}}}\nparallel: {{env: local, shards: 1}}"
-    ));
+    let recipe = Recipe::held_at(
+        25,
+        &format!("toy: {{n: 40, files: {files}}}\nparallel: {{env: local, shards: 1}}"),
+    );
     let driver = recipe.start_run(&[]);
-    wait_until("records", || recorded(&recipe.root).len() >= 12);
+    wait_until("records", || recorded(&recipe.root).len() == 25);
     kill_all(&recipe.root, Some(driver.pid()));
+    recipe.release();
     let shard = claimed(&recipe.root).pop().expect("the dead worker's shard");
     let folder = recipe.root.join("shards").join(shard);
     (recipe, folder)

@@ -11,7 +11,7 @@ use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
 
 fn detached(config: &str) -> Recipe {
-    let recipe = Recipe::new(config);
+    let recipe = Recipe::held_at(19, config);
     recipe.run(&["--detach"]).expect_code(0);
     recipe
 }
@@ -29,6 +29,7 @@ fn done_without_a_driver() {
     working(&recipe);
     assert_eq!(recipe.status()["state"], "running");
     assert!(!recipe.root.join("results.jsonl").exists(), "nobody collected yet");
+    recipe.release();
     wait_until("the end", || of_run(&recipe.root).is_empty());
     assert_eq!(recipe.status()["state"], "done");
     recipe.call(&["collect", recipe.root_text()]).expect_code(0);

@@ -37,16 +37,20 @@ fn a_plan_that_was_cut_off() {
 /// BUG: a worker of the old run claims shards of the new one, with the old one's parameters.
 #[test]
 fn one_removed_and_made_anew_under_a_worker() {
-    let recipe =
-        Recipe::new("toy: {n: 60, sleep_ms: 10, salt: old}\nparallel: {env: local, shard_size: 5}");
+    let recipe = Recipe::held_at(
+        12,
+        "toy: {n: 60, sleep_ms: 10, salt: old}\nparallel: {env: local, shard_size: 5}",
+    );
     recipe.run(&["--detach"]).expect_code(0);
     wait_until("records", || recorded(&recipe.root).len() >= 7);
     let worker = workers(&recipe.root).remove(0);
     send(worker.pid, Signal::SIGSTOP);
     fs::remove_dir_all(&recipe.root).expect("removes");
+    recipe.hold(59);
     let driver = recipe.start_run(&["--set", "toy.salt=new"]);
     wait_until("new records", || recorded(&recipe.root).len() >= 7);
     send(worker.pid, Signal::SIGCONT);
+    recipe.release();
     driver.wait().expect_code(0);
     wait_until("all to end", || of_run(&recipe.root).is_empty());
     let results = recipe.results();
@@ -58,8 +62,10 @@ fn one_removed_and_made_anew_under_a_worker() {
 /// that all is well.
 #[test]
 fn one_restarted_under_a_driver() {
-    let recipe =
-        Recipe::new("toy: {n: 40, sleep_ms: 10, salt: old}\nparallel: {env: local, shard_size: 5}");
+    let recipe = Recipe::held_at(
+        39,
+        "toy: {n: 40, sleep_ms: 10, salt: old}\nparallel: {env: local, shard_size: 5}",
+    );
     let driver = recipe.start_run(&[]);
     wait_until("records", || recorded(&recipe.root).len() >= 7);
     let task = tasks(&recipe.root).remove(0);
@@ -69,6 +75,7 @@ fn one_restarted_under_a_driver() {
     }
     send(workers(&recipe.root).remove(0).pid, Signal::SIGKILL);
     wait_until("the worker's end", || workers(&recipe.root).is_empty());
+    recipe.release();
     recipe.run(&["--restart", "--set", "toy.salt=new"]).expect_code(0);
     let results = recipe.results();
     assert_eq!(results.lines().filter(|line| line.contains("new")).count(), 40);

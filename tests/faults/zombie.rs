@@ -16,14 +16,16 @@ const AGE: Duration = Duration::from_secs(600);
 
 /// A driver whose only worker was stopped at work, and seems to be on a host long gone.
 fn zombie(files: bool) -> (Recipe, Call, Process) {
-    let recipe = Recipe::new(&format!(
+    let config = format!(
         "toy: {{n: 40, sleep_ms: 15, files: {files}}}\nparallel: {{env: local, shard_size: 20}}"
-    ));
+    );
+    let recipe = Recipe::held_at(7, &config);
     let driver = recipe.start_run(&[]);
-    wait_until("records", || recorded(&recipe.root).len() >= 4);
+    wait_until("records", || recorded(&recipe.root).len() == 7);
     let zombie = workers(&recipe.root).remove(0);
     send(zombie.pid, Signal::SIGSTOP);
     wait_until("it to stop", || state(zombie.pid) == Some('T'));
+    recipe.release();
     assert!(claimed(&recipe.root)[0].ends_with(&zombie.name));
     let path = recipe.root.join("workers").join(format!("{}.json", zombie.name));
     let mut worker: Value =
@@ -89,6 +91,7 @@ fn beside_its_heir_with_files() {
 #[test]
 fn claims_its_own_shard_again() {
     let (recipe, driver, zombie) = zombie(true);
+    recipe.hold(15);
     let heir = recipe.start_run(&[]);
     let taken = || claimed(&recipe.root).iter().any(|shard| shard.contains(".2."));
     wait_until("the heir to take over", taken);
