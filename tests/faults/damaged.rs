@@ -1,11 +1,12 @@
 //! What a crash of a disk or a file server can leave in a dead worker's shard, put there by hand.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::disk::{check_places, claimed, recorded};
 use crate::common::processes::kill_all;
-use crate::common::recipe::Recipe;
+use crate::common::recipe::{Recipe, assert_same};
 use crate::common::until::wait_until;
 
 /// Lines, each with its newline, and what becomes of them.
@@ -54,19 +55,46 @@ fn bytes(lines: &[String]) -> Vec<u8> {
     lines.concat().into_bytes()
 }
 
-/// A run of one shard, killed when it had 25 records.
-fn killed(files: bool) -> (Recipe, PathBuf) {
-    let recipe = Recipe::held_at(
-        25,
-        &format!("toy: {{n: 40, files: {files}}}\nparallel: {{env: local, shards: 1}}"),
-    );
-    let driver = recipe.start_run(&[]);
-    wait_until("records", || recorded(&recipe.root).len() == 25);
-    kill_all(&recipe.root, Some(driver.pid()));
-    recipe.release();
-    let shard = claimed(&recipe.root).pop().expect("the dead worker's shard");
-    let folder = recipe.root.join("shards").join(shard);
-    (recipe, folder)
+/// A run of one shard, killed when it had 25 records; each case has a copy of it.
+struct Killed {
+    recipe: Recipe,
+    cases: Cell<u32>,
+}
+
+impl Killed {
+    fn new(files: bool) -> Self {
+        let config = format!("toy: {{n: 40, files: {files}}}\nparallel: {{env: local, shards: 1}}");
+        let recipe = Recipe::held_at(25, &config);
+        let driver = recipe.start_run(&[]);
+        wait_until("records", || recorded(&recipe.root).len() == 25);
+        kill_all(&recipe.root, Some(driver.pid()));
+        recipe.release();
+        Self { recipe, cases: Cell::new(0) }
+    }
+
+    /// Does `damage` in the shard's folder of a copy, resumes there, and returns the run directory.
+    fn resumed_after(&self, damage: impl FnOnce(&Path)) -> PathBuf {
+        self.cases.set(self.cases.get() + 1);
+        let root = self.recipe.path(&format!("case.{}", self.cases.get()));
+        copy(&self.recipe.root, &root);
+        let shard = claimed(&root).pop().expect("the dead worker's shard");
+        damage(&root.join("shards").join(shard));
+        let output_dir = format!("output_dir={}", root.display());
+        self.recipe.run(&["--set", &output_dir]).expect_code(0);
+        root
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("makes the folder");
+    for entry in fs::read_dir(from).expect("is there").flatten() {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("copies");
+        }
+    }
 }
 
 fn damage(path: &Path, how: Damage) {
@@ -77,34 +105,33 @@ fn damage(path: &Path, how: Damage) {
 
 #[test]
 fn damaged_results_are_repaired() {
+    let killed = Killed::new(false);
+    let undisturbed = killed.recipe.undisturbed();
     for (what, how) in DAMAGES {
         println!("{what}");
-        let (recipe, folder) = killed(false);
-        damage(&folder.join("results.jsonl"), *how);
-        recipe.finish_and_compare(&[]);
+        let root = killed.resumed_after(|shard| damage(&shard.join("results.jsonl"), *how));
+        let results = fs::read_to_string(root.join("results.jsonl")).expect("was collected");
+        assert_same(&results, &undisturbed);
     }
 }
 
 #[test]
 fn damaged_results_of_shards_with_files_are_repaired() {
+    let killed = Killed::new(true);
     for (what, how) in DAMAGES {
         println!("{what}");
-        let (recipe, folder) = killed(true);
-        damage(&folder.join("results.jsonl"), *how);
-        recipe.run(&[]).expect_code(0);
-        check_records(&recipe);
+        check_records(&killed.resumed_after(|shard| damage(&shard.join("results.jsonl"), *how)));
     }
 }
 
 /// BUG: a record whose line in extents.jsonl is lost is kept, and its bytes are cut off.
 #[test]
 fn damaged_extents_cost_no_bytes() {
+    let killed = Killed::new(true);
     let mut bad = Vec::new();
     for (what, how) in DAMAGES {
-        let (recipe, folder) = killed(true);
-        damage(&folder.join("extents.jsonl"), *how);
-        recipe.run(&[]).expect_code(0);
-        if std::panic::catch_unwind(|| check_records(&recipe)).is_err() {
+        let root = killed.resumed_after(|shard| damage(&shard.join("extents.jsonl"), *how));
+        if std::panic::catch_unwind(|| check_records(&root)).is_err() {
             bad.push(what);
         }
     }
@@ -113,25 +140,25 @@ fn damaged_extents_cost_no_bytes() {
 
 #[test]
 fn a_shared_file_that_lost_its_end_or_grew_is_repaired() {
+    let killed = Killed::new(true);
     for change in [-5, -60, -100_000, 1, 4096] {
-        let (recipe, folder) = killed(true);
-        let ark = folder.join("text.ark");
-        let length = fs::metadata(&ark).expect("is there").len();
-        let file = fs::OpenOptions::new().write(true).open(ark).expect("opens");
-        file.set_len(length.saturating_add_signed(change)).expect("sets the length");
-        recipe.run(&[]).expect_code(0);
-        check_records(&recipe);
+        check_records(&killed.resumed_after(|shard| {
+            let ark = shard.join("text.ark");
+            let length = fs::metadata(&ark).expect("is there").len();
+            let file = fs::OpenOptions::new().write(true).open(ark).expect("opens");
+            file.set_len(length.saturating_add_signed(change)).expect("sets the length");
+        }));
     }
 }
 
 /// Every item once, in order, each with its bytes. Where bytes were recomputed they may stand
 /// elsewhere in the file than in an undisturbed run.
-fn check_records(recipe: &Recipe) {
-    let results = recipe.results();
+fn check_records(root: &Path) {
+    let results = fs::read_to_string(root.join("results.jsonl")).expect("was collected");
     let items = results.lines().map(|line| {
         let record: serde_json::Value = serde_json::from_str(line).expect("a record");
         record["idx"].as_u64().expect("an index")
     });
     assert_eq!(items.collect::<Vec<_>>(), (0..40).collect::<Vec<_>>());
-    check_places(&recipe.root);
+    check_places(root);
 }

@@ -79,9 +79,10 @@ fn cancelled_and_resumed() {
 
 #[test]
 fn restart_is_refused_while_workers_live() {
-    let recipe = detached(
+    let recipe = Recipe::new(
         "toy: {n: 4, faults: {0: hang, 2: hang}}\nparallel: {env: local, n_workers: 2, shard_size: 2}",
     );
+    recipe.run(&["--detach"]).expect_code(0);
     wait_until("the workers to work", || times_computed(&recipe.root).len() == 2);
     let before = snapshot(&recipe.root.join("shards"));
     recipe.run(&["--restart"]).expect_code(2).expect_says("cancel");
