@@ -1,8 +1,10 @@
 //! A program with one stage that does whatever a test wants of it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use espnet3_par::{EnvironmentProvider, Record, Runner, Stage};
@@ -34,30 +36,62 @@ struct ToyProvider {
     /// Whether records append to a shared file, and write one of their own.
     #[serde(default)]
     files: bool,
+    /// JSON, `{"item": "fault"}`, read when the env is built: faults that are outside the
+    /// fingerprint and can go away.
+    faults_file: Option<PathBuf>,
+    /// Counting the costs waits until this file is there: a driver held between planning and
+    /// writing the plan down. `GATE.asked` tells that it waits.
+    gate: Option<PathBuf>,
+    /// A field of every record, where it is given.
+    #[serde(default)]
+    salt: String,
+    /// So many bytes more in every record.
+    #[serde(default)]
+    pad: usize,
 }
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Fault {
+    /// None: items whose fault has gone.
+    Nothing,
     Error,
     Panic,
     Abort,
     Exit,
     /// A record with a field `idx`.
     Conflict,
-    /// Waits for a minute.
+    /// A file of its own under the name of item 0's.
+    Clash,
+    /// Waits for a minute, or until it is gone from the faults file.
     Hang,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Hangs as long as the faults file says so.
+fn hang(idx: u64, path: &Path) -> Result<()> {
+    let since = Instant::now();
+    while since.elapsed() < MINUTE && matches!(read_faults(path)?.get(&idx), Some(Fault::Hang)) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn read_faults(path: &Path) -> Result<BTreeMap<u64, Fault>> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 
 fn strike(fault: Fault) -> Result<()> {
     match fault {
+        Fault::Nothing => Ok(()),
         Fault::Error => bail!("no such luck"),
         Fault::Panic => panic!("out of cheese"),
         Fault::Abort => std::process::abort(),
         Fault::Exit => std::process::exit(0),
-        Fault::Conflict => Ok(()),
+        Fault::Conflict | Fault::Clash => Ok(()),
         Fault::Hang => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(MINUTE);
             Ok(())
         }
     }
@@ -67,6 +101,14 @@ struct Env {
     sleep: Duration,
     faults: BTreeMap<u64, Fault>,
     files: bool,
+    faults_file: Option<PathBuf>,
+    salt: String,
+    pad: usize,
+}
+
+/// A line in the worker's log. The log may be on a disk that is full.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 impl EnvironmentProvider for ToyProvider {
@@ -77,16 +119,33 @@ impl EnvironmentProvider for ToyProvider {
     }
 
     fn costs(&self) -> Result<Option<Vec<f64>>> {
+        if let Some(gate) = &self.gate {
+            std::fs::write(gate.with_extension("asked"), "")?;
+            while !gate.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         Ok(self.costs.clone())
     }
 
     fn build_env_local(&self) -> Result<Env> {
-        println!("building the env");
+        say("building the env");
         if let Some(fault) = self.env {
             strike(fault)?;
         }
+        let mut faults = self.faults.clone();
+        if let Some(path) = &self.faults_file {
+            faults.extend(read_faults(path)?);
+        }
         let sleep = Duration::from_secs_f64(self.sleep_ms / 1000.0);
-        Ok(Env { sleep, faults: self.faults.clone(), files: self.files })
+        Ok(Env {
+            sleep,
+            faults,
+            files: self.files,
+            faults_file: self.faults_file.clone(),
+            salt: self.salt.clone(),
+            pad: self.pad,
+        })
     }
 }
 
@@ -97,24 +156,36 @@ impl Runner for Toy {
 
     fn forward(idx: u64, env: &Env) -> Result<Record> {
         // The log shows which items were computed, and how often.
-        println!("forward {idx}");
+        say(&format!("forward {idx}"));
         if !env.sleep.is_zero() {
             std::thread::sleep(env.sleep);
         }
         if let Some(fault) = env.faults.get(&idx) {
-            strike(*fault)?;
+            match (fault, &env.faults_file) {
+                (Fault::Hang, Some(path)) => hang(idx, path)?,
+                _ => strike(*fault)?,
+            }
             if matches!(fault, Fault::Conflict) {
                 return Record::new(json!({"idx": 1}));
             }
         }
-        let record = Record::new(json!({"utt_id": format!("utt{idx}"), "square": idx * idx}))?;
+        let mut fields = json!({"utt_id": format!("utt{idx}"), "square": idx * idx});
+        if !env.salt.is_empty() {
+            fields["salt"] = json!(env.salt);
+        }
+        if env.pad > 0 {
+            fields["pad"] = json!("x".repeat(env.pad));
+        }
+        let record = Record::new(fields)?;
         if !env.files {
             return Ok(record);
         }
         let text = format!("utt{idx} {}\n", "x".repeat(idx as usize % 7));
+        let clash = matches!(env.faults.get(&idx), Some(Fault::Clash));
+        let own = format!("utt{}.txt", if clash { 0 } else { idx });
         Ok(record.append("text", "text.ark", text.clone().into_bytes(), 4).file(
             "own",
-            &format!("utt{idx}.txt"),
+            &own,
             text.into_bytes(),
         ))
     }

@@ -1,0 +1,38 @@
+//! No items, one item, some items, items that do not exist.
+
+use crate::common::recipe::Recipe;
+
+#[test]
+fn no_items() {
+    let recipe = Recipe::new("toy: {n: 0}\nparallel: {env: local, n_workers: 2}");
+    recipe.run(&[]).expect_code(0);
+    assert_eq!(recipe.results(), "");
+    recipe.run(&[]).expect_code(0);
+    recipe.call(&["collect", recipe.root_text()]).expect_code(0);
+    assert_eq!(recipe.status()["state"], "done");
+}
+
+#[test]
+fn one_item() {
+    let recipe = Recipe::new("toy: {n: 1}\nparallel: {env: local, n_workers: 3}");
+    recipe.run(&[]).expect_code(0);
+    assert_eq!(recipe.results(), "{\"idx\":0,\"utt_id\":\"utt0\",\"square\":0}\n");
+}
+
+#[test]
+fn some_items() {
+    let recipe = Recipe::new("toy: {n: 100}\nparallel: {env: local, n_workers: 2}");
+    recipe.run(&["--indices", "0-9,50"]).expect_code(0);
+    let items: Vec<u64> = crate::common::disk::recorded(&recipe.root).into_iter().collect();
+    assert_eq!(items, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 50]);
+    assert_eq!(recipe.results().lines().count(), 11);
+    recipe.run(&[]).expect_code(2).expect_says("indices");
+}
+
+#[test]
+fn items_that_do_not_exist() {
+    let recipe = Recipe::new("toy: {n: 100}\nparallel: {env: local}");
+    let ended = recipe.run(&["--indices", "90-100"]).expect_says("item 100");
+    assert!(!matches!(ended.status.code(), Some(0) | None), "{ended:?}");
+    assert!(!recipe.root.exists());
+}
