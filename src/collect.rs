@@ -97,7 +97,9 @@ pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<
 
 /// Each shard's folder, and whether it is done.
 fn folders_of(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
-    let mut folders = vec![(false, PathBuf::new()); spec.num_shards()];
+    // Where a folder is not listed: a place that is not there, never the working directory.
+    let nowhere = |shard| (false, run.shard(shard, ShardState::Todo));
+    let mut folders: Vec<_> = (0..spec.num_shards()).map(nowhere).collect();
     let listed =
         run.list_shards().with_context(|| format!("failed to list {}", run.shards().display()))?;
     for name in listed {
@@ -116,7 +118,7 @@ fn read_done(
     collected: &mut Collected,
     each: &mut Each<'_>,
 ) -> Result<()> {
-    let errors = read_errors(folder)?;
+    let errors = read_errors(folder, false)?;
     let failed: BTreeSet<u64> = errors.iter().map(|error| error.idx).collect();
     if failed.len() != errors.len() {
         bail!("{ERRORS} has an item twice");
@@ -162,7 +164,7 @@ fn read_undone(
     };
     records.sort_by_key(|(idx, _)| *idx);
     records.dedup_by_key(|(idx, _)| *idx);
-    let errors = read_errors(folder)?;
+    let errors = read_errors(folder, true)?;
     let mut records = records.into_iter().peekable();
     for item in spec.items(shard) {
         while records.next_if(|(idx, _)| *idx < item).is_some() {}
@@ -181,13 +183,14 @@ fn read_undone(
     Ok(())
 }
 
-fn read_errors(folder: &Path) -> Result<Vec<ItemError>> {
+fn read_errors(folder: &Path, torn: bool) -> Result<Vec<ItemError>> {
     let text = match fs::read_to_string(folder.join(ERRORS)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
     };
     let mut errors = text
-        .lines()
+        .split_inclusive('\n')
+        .filter(|line| !torn || line.ends_with('\n'))
         .map(|line| {
             serde_json::from_str(line).with_context(|| format!("a line of {ERRORS} is damaged"))
         })
@@ -235,19 +238,19 @@ pub(crate) fn write_to<T>(
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
 ) -> Result<T> {
     // Where a link points to is replaced, not the link; a pipe or a device is written to.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if path.exists() && !path.is_file() {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if real.exists() && !real.is_file() {
         let mut out = BufWriter::new(File::options().write(true).open(path)?);
         let value = write(&mut out)?;
         out.flush()?;
         return Ok(value);
     }
-    let scratch = RunDir::scratch(path);
+    let scratch = RunDir::scratch(&real);
     let written = (|| {
         let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
         let value = write(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-        fs::rename(&scratch, path)?;
+        fs::rename(&scratch, &real)?;
         anyhow::Ok(value)
     })();
     if written.is_err() {

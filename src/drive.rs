@@ -28,22 +28,30 @@ pub(crate) struct Planned {
 impl Planned {
     /// Puts the plan on disk, or joins the one that is there.
     pub(crate) fn establish(self) -> Result<Self> {
-        Ok(Self { spec: self.spec.establish(&self.run)?, ..self })
+        let wanted = self.spec.fingerprint.clone();
+        let spec = self.spec.establish(&self.run)?;
+        same_run(&wanted, &spec.fingerprint, &self.run)?;
+        Ok(Self { spec, ..self })
     }
 }
 
-/// The run directory holds a run with another fingerprint.
-fn other_run(run: &RunDir, differences: &[Difference]) -> Refused {
+/// # Errors
+/// [`Refused`] where the run directory holds a run with another fingerprint.
+fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<(), Refused> {
+    let differences = ours.differences(theirs);
+    if differences.is_empty() {
+        return Ok(());
+    }
     let mut message = format!("{} holds a run with another config", run.root().display());
     let show = |value: &Option<serde_json::Value>| {
         value.as_ref().map_or_else(|| "(not there)".to_owned(), ToString::to_string)
     };
-    for Difference { key, ours, theirs } in differences {
+    for Difference { key, ours, theirs } in &differences {
         message += &format!("\n  {key}: {} there, {} now", show(theirs), show(ours));
     }
     let ways = "`--restart` throws the old records away; \
                 `--set output_dir=ANOTHER` keeps them and starts a new run";
-    Refused::new(message, ways)
+    Err(Refused::new(message, ways))
 }
 
 /// How waiting ended.
@@ -72,10 +80,7 @@ pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
     let fingerprint = fingerprint(config)?;
     if run.exists() && !anew {
         let spec = Spec::read(&run)?;
-        let differences = fingerprint.differences(&spec.fingerprint);
-        if !differences.is_empty() {
-            return Err(other_run(&run, &differences).into());
-        }
+        same_run(&fingerprint, &spec.fingerprint, &run)?;
         return Ok(Planned { run, spec, resumes: true });
     }
     let bounds = cut(config, &fingerprint)?;
@@ -191,6 +196,8 @@ pub(crate) fn submit_and_wait(
         rest.looked(started.elapsed());
         if ended {
             if progress.complete() {
+                // Another driver may have restarted it with another config meanwhile.
+                same_run(&spec.fingerprint, &Spec::read(run)?.fingerprint, run)?;
                 return Ok(Ending::Complete);
             }
             if interrupted {
@@ -198,9 +205,12 @@ pub(crate) fn submit_and_wait(
             }
             let held = progress.claims.iter().any(|claim| life(run, &claim.worker) == Life::Alive);
             if !held {
-                let mark = Some(mark(run)?);
+                let mark = Some(mark(run)?.records);
                 let hopeless = Stop::read(run).is_some() || last_mark == mark;
                 if submissions > max_resubmits || hopeless {
+                    // A full disk leaves no word of itself.
+                    run.try_writing()
+                        .with_context(|| format!("failed to write in {}", run.root().display()))?;
                     return Ok(Ending::Incomplete);
                 }
                 last_mark = mark;

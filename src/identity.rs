@@ -44,8 +44,11 @@ pub(crate) fn host() -> String {
         .map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
+/// This boot and, since a container can have its own pids, their namespace: pid_namespaces(7).
 fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let pids = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    format!("{} {}", boot.trim(), pids.display())
 }
 
 /// State letter and start time of a process.

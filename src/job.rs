@@ -63,11 +63,19 @@ impl Job {
 
     /// The processes of this host that are tasks of the run's jobs and live.
     pub(crate) fn living_tasks(run: &RunDir) -> Vec<Process> {
-        (1..)
-            .map_while(|number| run.job(number).is_dir().then(|| run.task_json(number)))
-            .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+        Self::numbers(run)
+            .filter_map(|job| serde_json::from_slice(&std::fs::read(run.task_json(job)).ok()?).ok())
             .filter(|task: &Process| task.lives() == Some(true))
             .collect()
+    }
+
+    fn numbers(run: &RunDir) -> impl Iterator<Item = u32> {
+        (1..).take_while(|number| run.job(*number).is_dir())
+    }
+
+    /// All of them, by number. A driver can be killed between the folder and its job.json.
+    pub(crate) fn read_all(run: &RunDir) -> Vec<Self> {
+        Self::numbers(run).filter_map(|number| Self::read(run, number).ok()).collect()
     }
 
     pub(crate) fn read(run: &RunDir, number: u32) -> Result<Self> {

@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getsid};
 
 use crate::job::Job;
 use crate::roster::reserve_name;
@@ -19,6 +20,9 @@ pub(crate) const WORKER: &str = "espnet3-par-worker";
 /// How many threads a library may start. Each would take all cores, in every worker.
 const THREADS: [&str; 4] =
     ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
+
+/// A program that has not begun after so long will not.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A program that was started.
 pub(crate) struct Started {
@@ -50,6 +54,20 @@ impl Started {
         Ok(self.handle.try_wait()?.map(|output| output.status))
     }
 
+    /// Waits until it has a session of its own, or has ended: before that it hears what the
+    /// terminal's processes hear.
+    pub(crate) fn wait_for_session(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.pid.cast_signed());
+        let since = Instant::now();
+        while getsid(Some(pid)) != Ok(pid)
+            && self.try_wait()?.is_none()
+            && since.elapsed() < PATIENCE
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&self) -> Result<std::process::ExitStatus> {
         Ok(self.handle.wait()?.status)
@@ -74,11 +92,19 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, detached: bool) -> Result<Star
 }
 
 /// Starts worker `rank` of a task and gives it a name and a log.
-pub(crate) fn start_worker(run: &RunDir, job: &Job, rank: u32) -> Result<(String, Started)> {
+pub(crate) fn start_worker(
+    run: &RunDir,
+    job: &Job,
+    rank: u32,
+    after: Option<&str>,
+) -> Result<(String, Started)> {
     let (name, log) = reserve_name(run).context("failed to open a log")?;
     let mut argv = job.argv.clone();
     argv[1] = WORKER.to_owned();
     argv.extend(["--name".to_owned(), name.clone(), "--rank".to_owned(), rank.to_string()]);
+    if let Some(dead) = after {
+        argv.extend(["--after".to_owned(), dead.to_owned()]);
+    }
     argv.extend(parent_arguments());
     let threads = job.threads_per_worker.to_string();
     let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());

@@ -20,16 +20,33 @@ pub(crate) struct Queue<'a> {
     num_shards: usize,
     todo: VecDeque<usize>,
     misses: u32,
+    /// The worker that died in this one's place. What it held comes first: were there always a
+    /// new shard to die in, no poison item would be found.
+    after: Option<String>,
 }
 
 impl<'a> Queue<'a> {
-    pub(crate) fn new(run: &'a RunDir, worker: &'a str, num_shards: usize) -> Self {
-        Self { run, worker, num_shards, todo: VecDeque::new(), misses: 0 }
+    pub(crate) fn new(
+        run: &'a RunDir,
+        worker: &'a str,
+        num_shards: usize,
+        after: Option<String>,
+    ) -> Self {
+        Self { run, worker, num_shards, todo: VecDeque::new(), misses: 0, after }
     }
 
     /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
     /// hands of workers that live.
     pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
+        if let Some(dead) = self.after.take() {
+            let mut shards = self.list()?;
+            shards.retain(
+                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if *worker == dead),
+            );
+            if let Some(claim) = self.inherit(shards)? {
+                return Ok(Some(claim));
+            }
+        }
         loop {
             while let Some(shard) = self.todo.pop_front() {
                 if let Some(claim) = Claim::take(self.run, shard, self.worker)? {
@@ -94,7 +111,7 @@ mod tests {
         Claim::take(&run, 0, &dead.worker).expect("no error").expect("claims");
         Claim::take(&run, 1, &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
-        let mut queue = Queue::new(&run, &me.worker, 4);
+        let mut queue = Queue::new(&run, &me.worker, 4, None);
         let mut shards = Vec::new();
         while let Some(claim) = queue.next().expect("no error") {
             shards.push((claim.shard, claim.attempt));

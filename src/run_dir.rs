@@ -179,6 +179,15 @@ impl RunDir {
         Ok(())
     }
 
+    /// Finds out whether anything can be written here.
+    pub(crate) fn try_writing(&self) -> io::Result<()> {
+        const A_LITTLE: usize = 1 << 14;
+        let scratch = Self::scratch(&self.spec());
+        let written = std::fs::write(&scratch, [0; A_LITTLE]);
+        std::fs::remove_file(&scratch)?;
+        written
+    }
+
     /// A name beside `path` for writing before the rename; no two processes share it.
     pub(crate) fn scratch(path: &Path) -> PathBuf {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -191,7 +200,14 @@ impl RunDir {
     /// that must be sure look again.
     pub(crate) fn list_shards(&self) -> io::Result<Vec<ShardName>> {
         let mut shards = Vec::new();
-        for entry in std::fs::read_dir(self.shards())? {
+        let entries = match std::fs::read_dir(self.shards()) {
+            // A driver was killed between spec.json and shards/: nothing is done.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.exists() => {
+                return Ok(shards);
+            }
+            entries => entries?,
+        };
+        for entry in entries {
             if let Some(name) = entry?.file_name().to_str().and_then(ShardName::parse) {
                 shards.push(name);
             }

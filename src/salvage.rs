@@ -5,7 +5,7 @@
 //! files are there. Everything kept goes into new files that replace the old ones, so that a worker
 //! that was only believed dead writes into nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
@@ -55,13 +55,19 @@ pub(crate) struct ItemOf {
 /// Keeps the good lines of `folder`, whose shard has `items`.
 pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
     let mut kept = Kept { sorted: true, ..Kept::default() };
+    remove_scratch(folder)?;
     if !folder.join(RESULTS).exists() && !folder.join(ERRORS).exists() {
         return Ok(kept);
     }
     let mut extents = read_extents(folder)?;
     let lost = lost_records(folder, &extents)?;
-    keep_lines(&folder.join(RESULTS), |idx| {
+    let placed: BTreeSet<u64> = extents.iter().map(|extent| extent.idx).collect();
+    keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
+            return false;
+        }
+        // Where its bytes end is lost: they cannot be told from a dead attempt's.
+        if !placed.contains(&idx) && names_a_place(line) {
             return false;
         }
         let new = insert(&mut kept.items, idx);
@@ -76,7 +82,7 @@ pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
     }
     keep_files(folder, &kept.files)?;
     keep_extents(folder, &extents)?;
-    keep_lines(&folder.join(ERRORS), |idx| items.contains(idx) && insert(&mut kept.items, idx))?;
+    keep_lines(&folder.join(ERRORS), |idx, _| items.contains(idx) && insert(&mut kept.items, idx))?;
     Ok(kept)
 }
 
@@ -96,7 +102,7 @@ fn insert(items: &mut Vec<u64>, idx: u64) -> bool {
 }
 
 /// Rewrites a JSONL file with those of its good lines that `keep` wants.
-fn keep_lines(path: &Path, mut keep: impl FnMut(u64) -> bool) -> io::Result<()> {
+fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
     if !path.exists() {
         return Ok(());
     }
@@ -106,13 +112,33 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64) -> bool) -> io::Result<()> 
     let mut line = Vec::new();
     while old.read_until(b'\n', &mut line)? > 0 {
         let item = serde_json::from_slice::<ItemOf>(&line);
-        if line.ends_with(b"\n") && item.is_ok_and(|item| keep(item.idx)) {
+        if line.ends_with(b"\n") && item.is_ok_and(|item| keep(item.idx, &line)) {
             new.write_all(&line)?;
         }
         line.clear();
     }
     new.into_inner()?.sync_data()?;
     fs::rename(&scratch, path)
+}
+
+/// Whether a record has bytes in a shared file: a field `shards/split.K/NAME:OFFSET`.
+fn names_a_place(line: &[u8]) -> bool {
+    memchr::memmem::find_iter(line, b"\"shards/split.").any(|start| {
+        let value = &line[start + 1..];
+        let end = value.iter().position(|byte| *byte == b'"').unwrap_or(value.len());
+        value[..end].contains(&b':')
+    })
+}
+
+/// What a killed process was writing under another name.
+fn remove_scratch(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn read_extents(folder: &Path) -> io::Result<Vec<Extent>> {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::computer::{Computer, Outcome};
 use crate::config::OnItemError;
@@ -14,6 +14,9 @@ use crate::run_dir::RunDir;
 use crate::shard_writer::{ErrorKind, ItemError, ShardWriter};
 use crate::stop::Stop;
 use crate::worker::{InHand, lock, log};
+
+/// How the panic of `println!` begins: no fault of the item, the log's disk is full.
+const PRINT_FAILED: &str = "failed printing to std";
 
 /// Why a shard was left before its end.
 pub(crate) enum Left {
@@ -117,6 +120,11 @@ impl ShardWork<'_> {
 
     /// `Some`: this item's failure stops the run.
     fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
+        if let Err((ErrorKind::Panic, error)) = &result
+            && error.starts_with(PRINT_FAILED)
+        {
+            bail!("the worker's log cannot be written: {error}");
+        }
         let (kind, error) = match result {
             Ok(record) => match writer.write(idx, record)? {
                 Ok(()) => return Ok(None),

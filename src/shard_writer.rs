@@ -231,6 +231,7 @@ impl ShardWriter {
         }
         if let Some(extents) = &mut self.extents {
             extents.flush()?;
+            extents.get_ref().sync_data()?;
         }
         self.results.flush()?;
         self.dirty = None;

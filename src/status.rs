@@ -140,7 +140,7 @@ impl Status {
                 .into_iter()
                 .map(|(life, worker)| worker_status(life, worker))
                 .collect(),
-            jobs: (1..).map_while(|number| Job::read(run, number).ok()).collect(),
+            jobs: Job::read_all(run),
             stop,
             missing_shards: progress.unseen,
         })

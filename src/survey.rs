@@ -105,7 +105,12 @@ impl<'a> Survey<'a> {
             }
         }
         // A folder that was renamed while the listing ran is in somebody's hands.
-        progress.unseen = (0..known.len()).filter(|shard| !known[*shard]).collect();
+        // Without `shards/` the plan was cut off, and the next driver makes them all.
+        if self.run.shards().is_dir() {
+            progress.unseen = (0..known.len()).filter(|shard| !known[*shard]).collect();
+        } else {
+            progress.shards.todo = known.len() as u64;
+        }
         progress.shards.claimed += progress.unseen.len() as u64;
         for seen in &self.seen {
             progress.done += seen.lines;
@@ -174,16 +179,23 @@ pub(crate) fn count_failed(run: &RunDir) -> io::Result<u64> {
     Ok(failed)
 }
 
-/// A number that changes whenever the run gets on: a record, a failed item or a commit more.
-pub(crate) fn mark(run: &RunDir) -> io::Result<u64> {
+/// What changes whenever the run gets on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Bytes of records.
+    pub records: u64,
+    /// Bytes of failed items.
+    errors: u64,
+}
+
+/// How far the run is, told cheaply.
+pub(crate) fn mark(run: &RunDir) -> io::Result<Mark> {
     let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-    let mut mark = 0;
+    let mut mark = Mark::default();
     for name in run.list_shards()? {
         let folder = run.shards().join(name.to_string());
-        mark += match name.state {
-            ShardState::Done => 1 << 32,
-            _ => size(&folder.join(RESULTS)) + size(&folder.join(ERRORS)),
-        };
+        mark.records += size(&folder.join(RESULTS));
+        mark.errors += size(&folder.join(ERRORS));
     }
     Ok(mark)
 }

@@ -18,12 +18,15 @@ use crate::launch::{start_worker, terminate};
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
-use crate::survey::mark;
+use crate::survey::{Mark, mark};
 use crate::worker::log;
 
 /// A poison item takes up to three deaths to be found; more in a row, with nothing on disk in
 /// between, is a stage that cannot work.
 const DEATHS_IN_A_ROW: u32 = 5;
+
+/// So many with failed items only, and no record, in between: all items are poison.
+const DEATHS_WITHOUT_RECORD: u32 = 20;
 
 /// Starts `processes` workers, again where one died, and waits until all have ended.
 ///
@@ -71,8 +74,9 @@ fn keep_one(
     stopping: &AtomicBool,
     pids: &Mutex<Vec<u32>>,
 ) -> Result<()> {
-    let mut deaths = 0;
-    let mut last_mark = None;
+    let (mut deaths, mut barren) = (0, 0);
+    let mut last_mark: Option<Mark> = None;
+    let mut dead: Option<String> = None;
     loop {
         let (name, worker) = {
             // Under the lock: a signal either finds the pid in the list or stops the start.
@@ -80,27 +84,29 @@ fn keep_one(
             if stopping.load(Ordering::SeqCst) || Stop::read(run).is_some() {
                 return Ok(());
             }
-            let started = start_worker(run, job, rank)?;
+            let started = start_worker(run, job, rank, dead.as_deref())?;
             pids.push(started.1.pid);
             started
         };
         let status = worker.wait()?;
         pids.lock().expect("nobody panics holding it").retain(|pid| *pid != worker.pid);
-        let Some(entry) = Worker::read(run, &name) else {
-            log(&format!("{name}: {} before it could start; see its log", tell(status)));
-            return Ok(());
-        };
-        if entry.ended.is_some() {
-            return Ok(());
+        match Worker::read(run, &name) {
+            Some(worker) if worker.ended.is_some() => return Ok(()),
+            Some(worker) => {
+                log(&format!("{name} died: {}", tell(status)));
+                worker.end(run, Ended::Died { status: tell(status) })?;
+            }
+            None => log(&format!("{name}: {} before it could start; see its log", tell(status))),
         }
-        log(&format!("{name} died: {}", tell(status)));
-        entry.end(run, Ended::Died { status: tell(status) })?;
         let mark = mark(run)?;
         deaths = if last_mark == Some(mark) { deaths + 1 } else { 1 };
+        let same_records = last_mark.is_some_and(|last| last.records == mark.records);
+        barren = if same_records { barren + 1 } else { 1 };
         last_mark = Some(mark);
-        if deaths >= DEATHS_IN_A_ROW {
+        dead = Some(name);
+        if deaths >= DEATHS_IN_A_ROW || barren >= DEATHS_WITHOUT_RECORD {
             log(&format!(
-                "worker {rank} died {deaths} times in a row without getting on; giving up"
+                "worker {rank} died {barren} times in a row without getting on; giving up"
             ));
             return Ok(());
         }

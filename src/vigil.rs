@@ -71,8 +71,13 @@ impl Watch {
                 continue;
             }
             touched = Instant::now();
-            if let Err(error) = touch(&path) {
-                log(&format!("failed to renew the lease: {error}"));
+            match touch(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    // What the directory holds now is another run's.
+                    self.leave("the run directory was replaced", 0);
+                }
+                Err(error) => log(&format!("failed to renew the lease: {error}")),
+                Ok(()) => {}
             }
             if let Some(stop) = Stop::read(&self.run) {
                 self.leave(&stop.to_string(), 0);

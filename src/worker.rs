@@ -24,6 +24,8 @@ pub(crate) struct Assignment {
     pub job: Job,
     pub stage: Box<dyn LoadedStage>,
     pub worker: Worker,
+    /// The worker that died in this one's place: its shard comes first.
+    pub after: Option<String>,
     /// The exit status after a signal: 0 for a worker process, whose parent need not care.
     pub signal_status: i32,
 }
@@ -55,7 +57,7 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
 
 fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
     let Assignment { run, spec, job, stage, worker, .. } = assignment;
-    let mut queue = Queue::new(run, &worker.worker, spec.num_shards());
+    let mut queue = Queue::new(run, &worker.worker, spec.num_shards(), assignment.after.clone());
     let mut computer: Option<Computer> = None;
     let mut failures = Failures::new(job.max_failed_items);
     loop {
@@ -66,9 +68,20 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         let mut hand = lock(in_hand);
         let claim = queue.next().context("failed to claim a shard")?;
         let Some(claim) = claim else { return Ok(Ended::Finished) };
+        if !run.worker(&worker.worker).exists() {
+            // The directory was cleared or made anew: what it holds now is another run's.
+            claim.give_back()?;
+            return Ok(Ended::Failed { error: "the run directory was replaced".to_owned() });
+        }
         let shard = claim.shard;
-        let writer = ShardWriter::open(claim, spec.items(shard))
-            .with_context(|| format!("failed to open shard {shard}"))?;
+        let folder = claim.folder();
+        let writer = match ShardWriter::open(claim, spec.items(shard)) {
+            Err(_) if !folder.is_dir() => {
+                log(&format!("shard {shard}: taken over by another worker"));
+                continue;
+            }
+            opened => opened.with_context(|| format!("failed to open shard {shard}"))?,
+        };
         log(&format!(
             "shard {shard}: attempt {}, {} of {} items are there{}",
             writer.claim.attempt,
@@ -105,12 +118,13 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
 fn commit(in_hand: &InHand) -> Result<()> {
     let mut hand = lock(in_hand);
     let Some(writer) = hand.take() else { return Ok(()) };
-    let shard = writer.claim.shard;
-    let committed = writer.commit().with_context(|| format!("failed to commit shard {shard}"));
-    match committed {
+    let (shard, folder) = (writer.claim.shard, writer.claim.folder());
+    match writer.commit() {
         Ok(true) => log(&format!("shard {shard}: done")),
-        Ok(false) => log(&format!("shard {shard}: taken over by another worker")),
-        Err(error) => return Err(error),
+        Err(error) if folder.is_dir() => {
+            return Err(error.context(format!("failed to commit shard {shard}")));
+        }
+        _ => log(&format!("shard {shard}: taken over by another worker")),
     }
     Ok(())
 }
@@ -129,5 +143,7 @@ pub(crate) fn lock(in_hand: &InHand) -> MutexGuard<'_, Option<ShardWriter>> {
 
 /// One line of the worker's log, which is its stderr.
 pub(crate) fn log(message: &str) {
-    eprintln!("{} {message}", jiff::Zoned::now().strftime("%F %T"));
+    use std::io::Write;
+    // Not `eprintln!`, which panics where the log's disk is full.
+    let _ = writeln!(std::io::stderr(), "{} {message}", jiff::Zoned::now().strftime("%F %T"));
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, tell};
 use super::processes::load_stage;
 use super::status::{count, find_run};
 use crate::collect::{Collected, collect, parse_record, read_lines, records, write_to};
@@ -73,12 +73,12 @@ impl Collect {
                     .merge(&mut records(&run.results())?, run.root())
                     .context("failed to merge")?;
             } else {
-                eprintln!(
+                tell(format!(
                     "note: this program has no stage `{}`: nothing was merged",
                     spec.fingerprint.stage
-                );
+                ));
             }
-            eprintln!("{}", run.results().display());
+            tell(run.results().display());
             collected
         } else if self.stdout {
             let mut out = BufWriter::new(std::io::stdout().lock());
@@ -88,7 +88,7 @@ impl Collect {
         } else {
             let path = self.output.clone().unwrap_or_else(|| self.default_output(&run));
             let collected = write_to(&path, |out| self.write(&run, &spec, out))?;
-            eprintln!("{}", path.display());
+            tell(path.display());
             collected
         };
         Ok(conclude(&collected))
@@ -144,11 +144,11 @@ fn text(record: &Record, field: &str) -> Result<String> {
 
 fn conclude(collected: &Collected) -> Exit {
     if !collected.errors.is_empty() {
-        eprintln!("{} failed and have no record", count(collected.errors.len(), "item"));
+        tell(format!("{} failed and have no record", count(collected.errors.len(), "item")));
     }
     if !collected.missing.is_empty() {
         let count: u64 = collected.missing.iter().map(|range| range.end - range.start).sum();
-        eprintln!("{count} items are missing: {}", list(&collected.missing));
+        tell(format!("{count} items are missing: {}", list(&collected.missing)));
         return Exit::Incomplete;
     }
     if collected.errors.is_empty() { Exit::Done } else { Exit::SomeFailed }

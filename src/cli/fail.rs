@@ -12,6 +12,11 @@ pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
+/// Writes a line to stderr. Where nobody can read it any more, there is nobody to tell.
+pub(super) fn tell(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// The exit codes; `--help` documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -48,12 +53,12 @@ impl Fail {
             return Exit::Done;
         }
         if let Some(diagnostics) = self.error.downcast_ref::<Diagnostics>() {
-            eprintln!("{diagnostics}");
+            tell(format!("{diagnostics}"));
             return self.exit;
         }
-        eprintln!("{} {:#}", console::style("error:").red().bold().for_stderr(), self.error);
+        tell(format!("{} {:#}", console::style("error:").red().bold().for_stderr(), self.error));
         if let Some(hint) = self.hint {
-            eprintln!("\nhint: {hint}");
+            tell(format!("\nhint: {hint}"));
         }
         self.exit
     }

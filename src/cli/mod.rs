@@ -22,7 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostics, Request};
 use crate::stage::Stage;
-use fail::{Exit, Fail};
+use fail::{Exit, Fail, tell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -106,7 +106,7 @@ impl ConfigArgs {
         };
         let config = Config::load(&request, stages)?;
         if !config.warnings.is_empty() {
-            eprintln!("{}\n", Diagnostics(config.warnings.clone()));
+            tell(format!("{}\n", Diagnostics(config.warnings.clone())));
         }
         Ok(config)
     }

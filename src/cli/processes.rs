@@ -25,6 +25,9 @@ struct Process {
     name: String,
     #[arg(long, default_value_t = 0)]
     rank: u32,
+    /// The worker that died in this one's place.
+    #[arg(long)]
+    after: Option<String>,
     #[arg(long)]
     parent: Option<u32>,
 }
@@ -59,7 +62,8 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
         .context("failed to enter the run")?;
     let spec = Spec::read(&run)?;
     let stage = load_stage(stages, &spec)?;
-    work(&Assignment { run, spec, job, stage, worker, signal_status: 0 });
+    let after = process.after;
+    work(&Assignment { run, spec, job, stage, worker, after, signal_status: 0 });
     Ok(())
 }
 
@@ -74,7 +78,7 @@ pub(super) fn work_in_process(
     let worker = Worker::enter(run, &name, job.number, 0).context("failed to enter the run")?;
     let stage = load_stage(stages, spec)?;
     let (run, spec) = (run.clone(), spec.clone());
-    Ok(work(&Assignment { run, spec, job, stage, worker, signal_status: 130 }))
+    Ok(work(&Assignment { run, spec, job, stage, worker, after: None, signal_status: 130 }))
 }
 
 /// The stage of a run that is on disk.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::fail::tell;
 use crate::drive::Planned;
 use crate::survey::Progress;
 
@@ -54,7 +55,7 @@ impl Bar {
         if self.bar.is_hidden() {
             if self.last_line.elapsed() >= PLAIN {
                 self.last_line = Instant::now();
-                eprintln!("{}: {settled} of {} items, {message}", self.stage, progress.total);
+                tell(format!("{}: {settled} of {} items, {message}", self.stage, progress.total));
             }
             return;
         }
@@ -70,7 +71,7 @@ impl Bar {
     /// Prints a line above the bar.
     pub(super) fn say(&self, line: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            tell(line);
         } else {
             self.bar.println(line);
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::fail::{Exit, Fail, say};
+use super::fail::{Exit, Fail, say, tell};
 use super::progress::Bar;
 use super::report::Report;
 use super::status::count;
@@ -84,7 +84,7 @@ impl Run {
         if self.json {
             say(report.to_json())?;
         } else {
-            eprintln!("{}", report.conclusion());
+            tell(report.conclusion());
         }
         Ok(if ending == Ending::Interrupted { Exit::Interrupted } else { report.exit() })
     }
@@ -93,7 +93,7 @@ impl Run {
         let complete = Survey::new(&planned.run, &planned.spec).look()?.complete();
         if !complete {
             let job = job(config, &planned.run)?.register(&planned.run)?;
-            start_task(&planned.run, &job, true)?;
+            start_task(&planned.run, &job, true)?.wait_for_session()?;
         }
         let report = Report::of(&planned.run)?;
         if self.json {
@@ -106,9 +106,9 @@ impl Run {
         } else {
             say(format!("{run}: {} started", count(config.parallel.n_workers as usize, "worker")))?;
         }
-        eprintln!(
+        tell(format!(
             "hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records"
-        );
+        ));
         Ok(Exit::Done)
     }
 

@@ -55,7 +55,7 @@ fn killed_while_it_clears() {
     recipe.compare();
 }
 
-/// BUG: what a killed process was writing under another name stays for ever.
+/// What a killed process was writing under another name does not stay.
 #[test]
 fn no_scratch_files_are_left() {
     let recipe = Recipe::new("toy: {n: 60, files: true}\nparallel: {env: local, shard_size: 20}");

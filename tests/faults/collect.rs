@@ -49,7 +49,7 @@ fn an_incomplete_run_is_refused_or_said_to_be_partial() {
     assert!(!recipe.root.join("results.jsonl").exists());
 }
 
-/// BUG: a torn line in errors.jsonl of a shard under way is nothing unusual, but `--partial` fails.
+/// A torn line in errors.jsonl of a shard under way is nothing unusual.
 #[test]
 fn partial_takes_a_torn_errors_file() {
     let recipe = killed();
@@ -60,8 +60,7 @@ fn partial_takes_a_torn_errors_file() {
     ended.expect_says(&format!("{} items are missing", 60 - there));
 }
 
-/// BUG: for a shard whose folder is not there `--partial` reads results.jsonl in the working
-/// directory.
+/// Of a shard whose folder is not there `--partial` reads nothing, from nowhere.
 #[test]
 fn partial_reads_nothing_from_elsewhere() {
     let recipe = killed();

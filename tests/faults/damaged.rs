@@ -124,7 +124,7 @@ fn damaged_results_of_shards_with_files_are_repaired() {
     }
 }
 
-/// BUG: a record whose line in extents.jsonl is lost is kept, and its bytes are cut off.
+/// A record whose line in extents.jsonl is lost is computed again.
 #[test]
 fn damaged_extents_cost_no_bytes() {
     let killed = Killed::new(true);

@@ -36,8 +36,7 @@ fn done_without_a_driver() {
     recipe.compare();
 }
 
-/// BUG: between the driver's end and the task's setsid(2) a signal to the terminal's process group
-/// still reaches the task.
+/// Once `run --detach` has returned, the terminal's signals no longer reach the task.
 #[test]
 fn the_terminal_is_closed_at_once() {
     for _ in 0..10 {
@@ -51,8 +50,7 @@ fn the_terminal_is_closed_at_once() {
     }
 }
 
-/// BUG: until the first worker has entered, `status` says that nobody works on the run, and
-/// `status --watch` ends.
+/// A run is `running` from the moment `run --detach` returns, before any worker has entered.
 #[test]
 fn running_from_the_first_moment() {
     for _ in 0..5 {
@@ -66,7 +64,10 @@ fn running_from_the_first_moment() {
 fn cancelled_and_resumed() {
     let recipe = detached(SLOW);
     working(&recipe);
-    recipe.call(&["cancel", recipe.root_text()]).expect_code(0).expect_says("2 workers stopped");
+    recipe
+        .call(&["cancel", recipe.root_text()])
+        .expect_code(0)
+        .expect_says("its workers have stopped");
     wait_until("the task to end", || of_run(&recipe.root).is_empty());
     assert_eq!(claimed(&recipe.root), [""; 0]);
     assert_eq!(recipe.status()["state"], "stopped");

@@ -47,7 +47,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// BUG: a worker that cannot note its end has "vanished"; that the disk is full is said nowhere.
+/// That the disk is full is said, though workers cannot note their end.
 #[test]
 fn the_user_is_told() {
     let untold: Vec<_> = SIZES
@@ -96,8 +96,7 @@ fn wherever_it_is_noticed_with_files() {
     }
 }
 
-/// BUG: a log that cannot be written to must not keep a worker from hearing signals, or its lease from being
-/// renewed: `eprintln!` panics.
+/// A log that cannot be written to keeps no worker from hearing signals.
 #[test]
 fn a_worker_whose_log_is_full_still_hears_signals() {
     let recipe = Recipe::new("toy: {n: 4, faults: {1: hang}}\nparallel: {env: local, shards: 1}");

@@ -17,8 +17,7 @@ fn an_error_is_told_once_and_shards_are_given_back() {
     assert!(submissions <= 2 && built <= 2 * submissions, "built {built} times in {submissions}");
 }
 
-/// BUG: a submission whose driver was killed before job.json was there hides all later ones, and
-/// with them why their workers ended.
+/// A submission whose driver was killed before job.json was there does not hide later ones.
 #[test]
 fn an_error_is_told_after_a_submission_that_was_cut_off() {
     let recipe = Recipe::new("toy: {n: 40, env: error}\nparallel: {env: local}");

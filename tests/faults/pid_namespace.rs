@@ -10,7 +10,7 @@ use crate::common::until::wait_until;
 
 const UNSHARE: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
 
-/// BUG: from another pid namespace a living worker seems dead, and its shard is taken over.
+/// A living worker in another pid namespace of this host is not taken for dead.
 #[test]
 fn workers_in_another_container_are_not_taken_for_dead() {
     let possible = Command::new("unshare").args(UNSHARE).arg("true").status();

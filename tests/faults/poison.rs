@@ -60,15 +60,15 @@ fn the_first_and_the_last() {
     others_are_done(30, &[(0, "abort"), (29, "abort")], "");
 }
 
-/// BUG: each new worker takes a new shard, dies at its first item, and five such deaths in a row
-/// look like a stage that cannot work, though nine items in ten are sound.
+/// A successor goes on with the shard its predecessor died in, so that poison at the first item of
+/// every shard is found.
 #[test]
 fn the_first_of_every_shard() {
     let faults: Vec<_> = (0..12).map(|shard| (shard * 10, "abort")).collect();
     others_are_done(120, &faults, "");
 }
 
-/// BUG: the second record's bytes replace the first one's, and nobody is told.
+/// A file that two records claim fails the second one.
 #[test]
 fn two_records_with_one_file() {
     let recipe = Recipe::new(
@@ -79,8 +79,7 @@ fn two_records_with_one_file() {
     crate::common::disk::check_places(&recipe.root);
 }
 
-/// BUG: errors of poison items count as getting on, so a stage that always dies is tried twice for
-/// every item there is.
+/// A stage that always dies is given up, though each poison item found is something new.
 #[test]
 fn all_of_them() {
     let faults: Vec<String> = (0..40).map(|idx| format!("{idx}: abort")).collect();

@@ -30,8 +30,7 @@ fn started_together_they_share_the_work() {
     }
 }
 
-/// BUG: the driver whose plan came second uses the first one's, another config's, and says all is
-/// well.
+/// Of two drivers with two configs one plans and the other is refused.
 #[test]
 fn with_two_configs_one_is_refused() {
     let recipe = Recipe::new("toy: {n: 20}\nparallel: {env: local}");
