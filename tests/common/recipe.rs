@@ -29,7 +29,7 @@ pub(crate) fn toy() -> PathBuf {
     let target = me.parent().and_then(Path::parent).expect("target/debug/deps");
     let toy = target.join("examples/toy");
     let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toy/main.rs");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/toy/toy.rs");
     assert!(
         modified(&toy) > modified(&source),
         "{} is old or missing: cargo build --example toy",

@@ -36,3 +36,15 @@ fn items_that_do_not_exist() {
     assert!(!matches!(ended.status.code(), Some(0) | None), "{ended:?}");
     assert!(!recipe.root.exists());
 }
+
+/// The plan is bounds, not items: 400 MB of address space would not hold 10⁹ of anything.
+#[test]
+fn a_billion_items_are_planned_in_little_memory() {
+    let recipe = Recipe::new("toy: {n: 1000000000}\nparallel: {env: local, n_workers: 2}");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -v 400000; exec \"$@\"", "sh"]).arg(crate::common::recipe::toy());
+    shell.args(["run", "--dry-run"]).arg(recipe.path("conf.yaml"));
+    let output = shell.output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("1000000000 of 1000000000 items in 128 shards"), "{output:?}");
+}
