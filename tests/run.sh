@@ -28,15 +28,24 @@ unit() {
     cargo test --quiet
 }
 
-recipe() {
+# Python, with what downloading and virtual environments need.
+need_python() {
     need python3 python3
+    if ! python3 -c 'import ensurepip, pip' 2> /dev/null; then
+        log "installing python3-pip and python3-venv"
+        apt-get update -qq && apt-get install -y -qq python3-pip python3-venv > /dev/null
+    fi
+}
+
+recipe() {
+    need_python
     log "the recipe, from nothing, on real speech"
     rm -rf recipes/mini_an4/exp
     ./recipes/mini_an4/run.sh
 }
 
 reference() {
-    need python3 python3
+    need_python
     log "numbers against the reference implementations"
     tests/reference/compare.sh
 }
