@@ -22,26 +22,9 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Claims a shard that is nobody's. `None`: somebody else was faster.
-    pub(crate) fn take(run: &RunDir, shard: usize, worker: &str) -> io::Result<Option<Self>> {
-        Self::move_from(run, ShardName { shard, state: ShardState::Todo }, worker)
-    }
-
-    /// Takes a claimed shard over from a dead worker. `None`: somebody else was faster.
-    pub(crate) fn take_over(
-        run: &RunDir,
-        from: ShardName,
-        worker: &str,
-    ) -> io::Result<Option<Self>> {
-        Self::move_from(run, from, worker)
-    }
-
-    /// Opens a shard again that was done. `None`: it is not done.
-    pub(crate) fn reopen(run: &RunDir, shard: usize, worker: &str) -> io::Result<Option<Self>> {
-        Self::move_from(run, ShardName { shard, state: ShardState::Done }, worker)
-    }
-
-    fn move_from(run: &RunDir, from: ShardName, worker: &str) -> io::Result<Option<Self>> {
+    /// Takes a shard, whatever its state: nobody's, a dead worker's, or done, to open it again.
+    /// `None`: it is in that state no more; somebody else was faster.
+    pub(crate) fn take(run: &RunDir, from: ShardName, worker: &str) -> io::Result<Option<Self>> {
         let old = run.shards().join(from.to_string());
         let (attempt, taken_from) = match from.state {
             ShardState::Claimed { attempt, worker } => (attempt + 1, Some(worker)),
@@ -90,6 +73,10 @@ fn rename(from: &Path, to: &Path) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    fn todo() -> ShardName {
+        ShardName { shard: 0, state: ShardState::Todo }
+    }
+
     fn run_of_one_shard() -> (tempfile::TempDir, RunDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let run = RunDir::new(folder.path());
@@ -104,8 +91,9 @@ mod tests {
             let rivals: Vec<_> = (0..8)
                 .map(|rival| {
                     let run = &run;
-                    scope
-                        .spawn(move || Claim::take(run, 0, &format!("w{rival}")).expect("no error"))
+                    scope.spawn(move || {
+                        Claim::take(run, todo(), &format!("w{rival}")).expect("no error")
+                    })
                 })
                 .collect();
             rivals.into_iter().filter_map(|rival| rival.join().expect("no panic")).collect()
@@ -117,9 +105,9 @@ mod tests {
     #[test]
     fn a_zombie_can_neither_commit_nor_give_back() {
         let (_folder, run) = run_of_one_shard();
-        let zombie = Claim::take(&run, 0, "zombie").expect("no error").expect("claims");
+        let zombie = Claim::take(&run, todo(), "zombie").expect("no error").expect("claims");
         let listed = run.list_shards().expect("lists").remove(0);
-        let heir = Claim::take_over(&run, listed, "heir").expect("no error").expect("takes over");
+        let heir = Claim::take(&run, listed, "heir").expect("no error").expect("takes over");
         assert_eq!((heir.attempt, heir.taken_from.as_deref()), (2, Some("zombie")));
         assert!(!zombie.held());
         assert!(!zombie.give_back().expect("no error"));

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::atomic_file;
+use crate::item_error::ItemError;
 use crate::record::Record;
 use crate::run_dir::{ERRORS, RESULTS, RunDir, ShardState};
 use crate::salvage::ItemOf;
-use crate::shard_writer::ItemError;
 use crate::spec::Spec;
+use crate::stage::LoadedStage;
 
 /// What a pass over the shards found.
 #[derive(Debug, Default)]
@@ -232,6 +234,24 @@ pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
     Ok(collected)
 }
 
+/// As [`collect`], and the stage's own `merge` of the records, if there are any.
+///
+/// # Errors
+/// As [`collect`], and what `merge` fails with.
+pub(crate) fn collect_and_merge(
+    run: &RunDir,
+    spec: &Spec,
+    stage: &dyn LoadedStage,
+) -> Result<Collected> {
+    let collected = collect(run, spec)?;
+    if collected.records > 0 {
+        stage
+            .merge(&mut records(&run.results())?, run.root())
+            .with_context(|| format!("failed to merge stage `{}`", spec.fingerprint.stage))?;
+    }
+    Ok(collected)
+}
+
 /// Writes a file that appears whole, or not at all.
 pub(crate) fn write_to<T>(
     path: &Path,
@@ -245,17 +265,7 @@ pub(crate) fn write_to<T>(
         out.flush()?;
         return Ok(value);
     }
-    let scratch = RunDir::scratch(&real);
-    let written = (|| {
-        let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
-        let value = write(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-        fs::rename(&scratch, &real)?;
-        anyhow::Ok(value)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&scratch);
-    }
+    let written = atomic_file::write_with(&real, write);
     written.with_context(|| format!("failed to write {}", path.display()))
 }
 

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use rayon::ThreadPool;
 
+use crate::item_error::ErrorKind;
 use crate::job::Job;
+use crate::log::log;
 use crate::record::Record;
-use crate::shard_writer::ErrorKind;
 use crate::stage::{LoadedEnv, LoadedStage};
-use crate::worker::log;
 
 /// One item's fate.
 pub(crate) type Outcome = (u64, std::result::Result<Record, (ErrorKind, String)>);
 
 /// The env, and how many threads and items at a time use it.
 pub(crate) struct Computer {
-    pub env: Box<dyn LoadedEnv>,
+    env: Box<dyn LoadedEnv>,
     pub pool: Option<ThreadPool>,
     pub batch_size: usize,
 }
@@ -44,6 +44,11 @@ impl Computer {
         (idx, fate(result))
     }
 
+    /// What a person calls the item, where the stage says so.
+    pub(crate) fn item_name(&self, idx: u64) -> Option<String> {
+        catch_unwind(AssertUnwindSafe(|| self.env.item_name(idx))).unwrap_or(None)
+    }
+
     /// A batch that fails is tried item by item, so that only the bad one is lost.
     pub(crate) fn batch(&self, batch: &[u64]) -> Vec<Outcome> {
         match catch_unwind(AssertUnwindSafe(|| self.env.batch_forward(batch))) {
@@ -58,7 +63,16 @@ impl Computer {
                 ));
                 batch.iter().map(|&idx| self.forward(idx)).collect()
             }
-            _ => batch.iter().map(|&idx| self.forward(idx)).collect(),
+            failed => {
+                let why = match failed {
+                    Ok(Err(error)) => format!("{error:#}"),
+                    Err(panic) => panic_message(panic.as_ref()),
+                    Ok(Ok(_)) => String::new(),
+                };
+                let items = batch.len();
+                log(&format!("a batch of {items} failed: {why}; trying its items one by one"));
+                batch.iter().map(|&idx| self.forward(idx)).collect()
+            }
         }
     }
 }

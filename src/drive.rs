@@ -148,6 +148,8 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
 pub(crate) enum Event<'a> {
     /// How far the run is.
     Progress(&'a Progress),
+    /// Nothing is left to start workers for; workers of another driver hold the rest.
+    Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
     Stopping,
 }
@@ -172,6 +174,7 @@ pub(crate) fn submit_and_wait(
     let mut submissions = 0;
     let mut interrupted = false;
     let mut last_mark = None;
+    let mut waiting = false;
     let mut rest = Rest::new();
     loop {
         for _ in signals.iter_mut().flat_map(Signals::pending) {
@@ -204,8 +207,13 @@ pub(crate) fn submit_and_wait(
                 return Ok(Ending::Interrupted);
             }
             let held = progress.claims.iter().any(|claim| life(run, &claim.worker) == Life::Alive);
-            if !held {
-                let mark = Some(mark(run)?.records);
+            // Others at work are joined; the last shards in their hands are waited for.
+            if held && !(submissions == 0 && progress.shards.todo > 0) {
+                if !std::mem::replace(&mut waiting, true) {
+                    watch(Event::Waiting)?;
+                }
+            } else {
+                let mark = Some(mark(run)?);
                 let hopeless = Stop::read(run).is_some() || last_mark == mark;
                 if submissions > max_resubmits || hopeless {
                     // A full disk leaves no word of itself.

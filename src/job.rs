@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file;
 use crate::config::OnItemError;
 use crate::identity::Process;
-use crate::run_dir::{RunDir, write_atomically};
+use crate::run_dir::RunDir;
 
 /// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
 /// submissions of the same run without changing a result.
@@ -49,7 +50,7 @@ impl Job {
             }
         }
         self.argv.extend(["--job".to_owned(), self.number.to_string()]);
-        write_atomically(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)
+        atomic_file::write(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)
             .with_context(|| format!("failed to write {}", run.job_json(self.number).display()))?;
         Ok(self)
     }
@@ -57,7 +58,7 @@ impl Job {
     /// Notes the process that is its task.
     pub(crate) fn note_task(&self, run: &RunDir, pid: u32) -> Result<()> {
         let path = run.task_json(self.number);
-        write_atomically(&path, &serde_json::to_vec(&Process::of(pid))?)
+        atomic_file::write(&path, &serde_json::to_vec(&Process::of(pid))?)
             .with_context(|| format!("failed to write {}", path.display()))
     }
 

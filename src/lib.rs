@@ -32,8 +32,10 @@ mod refused;
 mod spec;
 
 // The run directory and its contract.
+mod atomic_file;
 mod claim;
 mod identity;
+mod item_error;
 mod roster;
 mod run_dir;
 mod salvage;
@@ -43,6 +45,8 @@ mod stop;
 // A worker.
 mod computer;
 mod failures;
+mod in_hand;
+mod log;
 mod ordered;
 mod poison;
 mod queue;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::collect::{collect, read_shard, records};
+use crate::collect::{collect_and_merge, read_shard, records};
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::record::Record;
@@ -68,7 +68,10 @@ pub fn parallel_for(
             return Ok(());
         }
         for name in planned.run.list_shards()? {
-            if name.state == ShardState::Done && !std::mem::replace(&mut given[name.shard], true) {
+            if name.state == ShardState::Done
+                && let Some(given) = given.get_mut(name.shard)
+                && !std::mem::replace(given, true)
+            {
                 each(read_shard(&planned.run, &planned.spec, name.shard)?)?;
             }
         }
@@ -87,7 +90,7 @@ fn run(
     let resubmits = config.parallel.max_resubmits;
     let ending = submit_and_wait(&planned, &job, resubmits, None, &mut |event| match event {
         Event::Progress(progress) => watch(&planned, progress),
-        Event::Stopping => Ok(()),
+        Event::Waiting | Event::Stopping => Ok(()),
     })?;
     let place = planned.run.root().display();
     if ending != Ending::Complete {
@@ -96,8 +99,7 @@ fn run(
         let stop = Stop::read(&planned.run).map(|stop| format!("; {stop}")).unwrap_or_default();
         bail!("the run in {place} is not complete{stop}{troubles}");
     }
-    let collected = collect(&planned.run, &planned.spec)?;
-    config.loaded.merge(&mut records(&planned.run.results())?, planned.run.root())?;
+    let collected = collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
     if let Some(first) = collected.errors.first() {
         let failed = collected.errors.len();
         bail!(

@@ -5,10 +5,10 @@
 //! item, and the next one passes it by. Only deaths that a parent saw count: of a worker that was
 //! killed together with its parent (a lost node, a cancelled job) it is not known that the item did it.
 
+use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
 use crate::shard_writer::{ShardWriter, Trying};
-use crate::worker::log;
 
 /// So many deaths in a row at one item make it a poison item.
 const DEATHS: u32 = 2;

@@ -49,7 +49,11 @@ impl<'a> Queue<'a> {
         }
         loop {
             while let Some(shard) = self.todo.pop_front() {
-                if let Some(claim) = Claim::take(self.run, shard, self.worker)? {
+                if let Some(claim) = Claim::take(
+                    self.run,
+                    ShardName { shard, state: ShardState::Todo },
+                    self.worker,
+                )? {
                     self.misses = 0;
                     return Ok(Some(claim));
                 }
@@ -75,6 +79,8 @@ impl<'a> Queue<'a> {
             }
             shards = self.run.list_shards()?;
         }
+        // A folder that somebody made by hand is no shard of this run.
+        shards.retain(|name| name.shard < self.num_shards);
         Ok(shards)
     }
 
@@ -84,7 +90,7 @@ impl<'a> Queue<'a> {
             let ShardState::Claimed { worker, .. } = &name.state else { continue };
             let judged = *lives.entry(worker.clone()).or_insert_with(|| life(self.run, worker));
             if judged == Life::Dead
-                && let Some(claim) = Claim::take_over(self.run, name, self.worker)?
+                && let Some(claim) = Claim::take(self.run, name, self.worker)?
             {
                 return Ok(Some(claim));
             }
@@ -98,6 +104,10 @@ mod tests {
     use super::*;
     use crate::roster::{Ended, Worker};
 
+    fn todo(shard: usize) -> ShardName {
+        ShardName { shard, state: ShardState::Todo }
+    }
+
     #[test]
     fn first_the_free_then_the_dead_never_the_living() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -108,8 +118,8 @@ mod tests {
         }
         let [dead, living, me] =
             ["a", "b", "c"].map(|name| Worker::enter(&run, name, 1, 0).expect("enters"));
-        Claim::take(&run, 0, &dead.worker).expect("no error").expect("claims");
-        Claim::take(&run, 1, &living.worker).expect("no error").expect("claims");
+        Claim::take(&run, todo(0), &dead.worker).expect("no error").expect("claims");
+        Claim::take(&run, todo(1), &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
         let mut queue = Queue::new(&run, &me.worker, 4, None);
         let mut shards = Vec::new();

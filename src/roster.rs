@@ -9,9 +9,10 @@ use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file;
 use crate::identity::{Process, random_name};
 use crate::job::Job;
-use crate::run_dir::{RunDir, write_atomically};
+use crate::run_dir::RunDir;
 
 /// How often a worker touches its file.
 pub(crate) const LEASE_TOUCH: Duration = Duration::from_secs(5);
@@ -71,14 +72,14 @@ impl Worker {
             started: jiff::Timestamp::now().to_string(),
             ended: None,
         };
-        write_atomically(&run.worker(&worker.worker), &serde_json::to_vec(&worker)?)?;
+        atomic_file::write(&run.worker(&worker.worker), &serde_json::to_vec(&worker)?)?;
         Ok(worker)
     }
 
     /// Notes how it ended.
     pub(crate) fn end(mut self, run: &RunDir, ended: Ended) -> io::Result<()> {
         self.ended = Some(ended);
-        write_atomically(&run.worker(&self.worker), &serde_json::to_vec(&self)?)
+        atomic_file::write(&run.worker(&self.worker), &serde_json::to_vec(&self)?)
     }
 
     pub(crate) fn read(run: &RunDir, worker: &str) -> Option<Self> {

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::atomic_file::{is_scratch, scratch};
+
 /// In a shard's folder: the records, one JSON object a line, each with its `idx`.
 pub(crate) const RESULTS: &str = "results.jsonl";
 /// In a shard's folder, where items failed: one JSON object a failed item.
@@ -164,7 +166,7 @@ impl RunDir {
     /// once: what is left after a crash is a run with nothing done.
     pub(crate) fn clear(&self) -> io::Result<()> {
         let shards = self.shards();
-        let scratch = Self::scratch(&shards);
+        let scratch = scratch(&shards);
         match std::fs::rename(&shards, &scratch) {
             Ok(()) => std::fs::remove_dir_all(&scratch)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -176,22 +178,23 @@ impl RunDir {
         for file in [self.results(), self.errors(), self.stop(), self.spec()] {
             gone(std::fs::remove_file(file))?;
         }
+        // What killed processes were writing here.
+        for entry in std::fs::read_dir(&self.root)?.flatten() {
+            if entry.file_name().to_str().is_some_and(is_scratch) {
+                let path = entry.path();
+                let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+            }
+        }
         Ok(())
     }
 
     /// Finds out whether anything can be written here.
     pub(crate) fn try_writing(&self) -> io::Result<()> {
         const A_LITTLE: usize = 1 << 14;
-        let scratch = Self::scratch(&self.spec());
+        let scratch = scratch(&self.spec());
         let written = std::fs::write(&scratch, [0; A_LITTLE]);
         std::fs::remove_file(&scratch)?;
         written
-    }
-
-    /// A name beside `path` for writing before the rename; no two processes share it.
-    pub(crate) fn scratch(path: &Path) -> PathBuf {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        path.with_file_name(format!(".{name}.{}", crate::identity::random_name()))
     }
 
     /// All shards by their folders' names, in shard order. One directory listing.
@@ -218,21 +221,11 @@ impl RunDir {
 }
 
 /// What is gone need not be removed.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
+pub(crate) fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
-}
-
-/// Writes a whole file so that readers see the old one or the new one, never a part.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let scratch = RunDir::scratch(path);
-    let written = std::fs::write(&scratch, bytes).and_then(|()| std::fs::rename(&scratch, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&scratch);
-    }
-    written
 }
 
 #[cfg(test)]

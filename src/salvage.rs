@@ -12,8 +12,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::{self, is_scratch, scratch};
 use crate::indices::Indices;
-use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, write_atomically};
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
 
 /// What a shard's folder holds.
 #[derive(Debug, Default)]
@@ -52,8 +53,8 @@ pub(crate) struct ItemOf {
     pub idx: u64,
 }
 
-/// Keeps the good lines of `folder`, whose shard has `items`.
-pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
+/// Keeps the good lines of `folder`, the folder of shard number `shard`, which has `items`.
+pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Result<Kept> {
     let mut kept = Kept { sorted: true, ..Kept::default() };
     remove_scratch(folder)?;
     if !folder.join(RESULTS).exists() && !folder.join(ERRORS).exists() {
@@ -61,13 +62,14 @@ pub(crate) fn salvage(folder: &Path, items: &Indices) -> io::Result<Kept> {
     }
     let mut extents = read_extents(folder)?;
     let lost = lost_records(folder, &extents)?;
+    let place = format!("\"{}", RunDir::committed_file(shard, ""));
     let placed: BTreeSet<u64> = extents.iter().map(|extent| extent.idx).collect();
     keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
             return false;
         }
         // Where its bytes end is lost: they cannot be told from a dead attempt's.
-        if !placed.contains(&idx) && names_a_place(line) {
+        if !placed.contains(&idx) && memchr::memmem::find(line, place.as_bytes()).is_some() {
             return false;
         }
         let new = insert(&mut kept.items, idx);
@@ -107,7 +109,7 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Resu
         return Ok(());
     }
     let mut old = BufReader::new(File::open(path)?);
-    let scratch = RunDir::scratch(path);
+    let scratch = scratch(path);
     let mut new = BufWriter::new(File::create(&scratch)?);
     let mut line = Vec::new();
     while old.read_until(b'\n', &mut line)? > 0 {
@@ -121,21 +123,12 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Resu
     fs::rename(&scratch, path)
 }
 
-/// Whether a record has bytes in a shared file: a field `shards/split.K/NAME:OFFSET`.
-fn names_a_place(line: &[u8]) -> bool {
-    memchr::memmem::find_iter(line, b"\"shards/split.").any(|start| {
-        let value = &line[start + 1..];
-        let end = value.iter().position(|byte| *byte == b'"').unwrap_or(value.len());
-        value[..end].contains(&b':')
-    })
-}
-
-/// What a killed process was writing under another name.
+/// What a killed process was writing under another name. One that will not go does no harm.
 fn remove_scratch(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            fs::remove_file(entry.path())?;
+        if entry.file_name().to_str().is_some_and(is_scratch) {
+            let _ = fs::remove_file(entry.path());
         }
     }
     Ok(())
@@ -176,7 +169,7 @@ fn lost_records(folder: &Path, extents: &[Extent]) -> io::Result<Vec<u64>> {
 fn keep_files(folder: &Path, files: &BTreeMap<String, KeptFile>) -> io::Result<()> {
     for (name, KeptFile { end, .. }) in files.iter().filter(|(_, file)| !file.whole) {
         let path = folder.join(name);
-        let scratch = RunDir::scratch(&path);
+        let scratch = scratch(&path);
         let mut copy = File::create(&scratch)?;
         io::copy(&mut File::open(&path)?.take(*end), &mut copy)?;
         copy.sync_data()?;
@@ -194,7 +187,7 @@ fn keep_extents(folder: &Path, kept: &[Extent]) -> io::Result<()> {
     if lines.is_empty() && !folder.join(EXTENTS).exists() {
         return Ok(());
     }
-    write_atomically(&folder.join(EXTENTS), &lines)
+    atomic_file::write(&folder.join(EXTENTS), &lines)
 }
 
 #[cfg(test)]
@@ -213,7 +206,7 @@ mod tests {
     fn torn_tails_holes_strangers_and_doubles_go() {
         let lines = b"{\"idx\":0}\n\0\0\0\0\0\0\n{\"idx\":1}\n{\"idx\":1}\n{\"idx\":99}\nrubbish\n{\"idx\":2}\n{\"idx\":3";
         let folder = folder_with(&[(RESULTS, lines)]);
-        let kept = salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         assert_eq!((kept.items, kept.sorted), (vec![0, 1, 2], true));
         let text = fs::read_to_string(folder.path().join(RESULTS)).expect("reads");
         assert_eq!(text, "{\"idx\":0}\n{\"idx\":1}\n{\"idx\":2}\n");
@@ -224,7 +217,7 @@ mod tests {
         let folder = folder_with(&[(RESULTS, b"{\"idx\":0}\n")]);
         let path = folder.path().join(RESULTS);
         let mut zombie = fs::OpenOptions::new().append(true).open(&path).expect("opens");
-        salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         zombie.write_all(b"{\"idx\":1}\n").expect("writes");
         assert_eq!(fs::read_to_string(path).expect("reads"), "{\"idx\":0}\n");
     }
@@ -238,7 +231,7 @@ mod tests {
         let results = b"{\"idx\":0}\n{\"idx\":1}\n{\"idx\":2}\n";
         let folder =
             folder_with(&[(RESULTS, results), (EXTENTS, extents), ("feats.ark", b"aaaabbbbcc")]);
-        let kept = salvage(folder.path(), &Indices::all(10)).expect("salvages");
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         assert_eq!(kept.items, [0, 1]);
         assert_eq!(kept.files["feats.ark"], KeptFile { end: 8, whole: false });
         assert_eq!(fs::read(folder.path().join("feats.ark")).expect("reads"), b"aaaabbbb");

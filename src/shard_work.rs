@@ -7,13 +7,15 @@ use anyhow::{Result, bail};
 use crate::computer::{Computer, Outcome};
 use crate::config::OnItemError;
 use crate::failures::Failures;
+use crate::in_hand::InHand;
+use crate::item_error::{ErrorKind, ItemError};
 use crate::job::Job;
+use crate::log::log;
 use crate::ordered::compute_in_order;
 use crate::poison::Careful;
 use crate::run_dir::RunDir;
-use crate::shard_writer::{ErrorKind, ItemError, ShardWriter};
+use crate::shard_writer::ShardWriter;
 use crate::stop::Stop;
-use crate::worker::{InHand, lock, log};
 
 /// How the panic of `println!` begins: no fault of the item, the log's disk is full.
 const PRINT_FAILED: &str = "failed printing to std";
@@ -38,7 +40,7 @@ pub(crate) struct ShardWork<'a> {
 impl ShardWork<'_> {
     /// Computes all that is pending. `None`: it is done; it can be committed.
     pub(crate) fn through(&mut self) -> Result<Option<Left>> {
-        let (pending, careful) = match &*lock(self.in_hand) {
+        let (pending, careful) = match &*self.in_hand.lock() {
             Some(writer) => (writer.pending(), Careful::after_a_death(writer, self.run)),
             None => return Ok(Some(Left::Lost)),
         };
@@ -74,7 +76,7 @@ impl ShardWork<'_> {
         mut careful: Careful,
     ) -> Result<Option<Left>> {
         for idx in pending {
-            let poison = match &*lock(self.in_hand) {
+            let poison = match &*self.in_hand.lock() {
                 Some(writer) => careful.before(writer, idx),
                 None => return Ok(Some(Left::Lost)),
             };
@@ -92,7 +94,7 @@ impl ShardWork<'_> {
     /// Writes one item's fate down, at once on disk with `flush`. `Some`: the shard is left.
     fn settle(&mut self, outcome: Outcome, flush: bool) -> Result<Option<Left>> {
         let idx = outcome.0;
-        let mut hand = lock(self.in_hand);
+        let mut hand = self.in_hand.lock();
         // Given back by the thread that hears signals: this process is about to end.
         let Some(writer) = &mut *hand else { return Ok(Some(Left::Lost)) };
         let written = self.write(writer, outcome).and_then(|stop| {
@@ -132,7 +134,7 @@ impl ShardWork<'_> {
             },
             Err(failed) => failed,
         };
-        let item = self.computer.env.item_name(idx);
+        let item = self.computer.item_name(idx);
         let name = item.as_deref().map(|item| format!("{item}: ")).unwrap_or_default();
         log(&format!("item {idx} failed: {name}{error}"));
         if self.job.on_item_error == OnItemError::Stop {

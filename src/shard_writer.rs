@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::{self, scratch};
 use crate::claim::Claim;
 use crate::indices::Indices;
+use crate::item_error::ItemError;
 use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
@@ -25,29 +27,6 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// The same where shared files are synced first, which costs a disk's time.
 const WAIT_WITH_FILES: Duration = Duration::from_millis(100);
-
-/// Why an item has no record; a line of errors.jsonl.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
-pub(crate) struct ItemError {
-    pub idx: u64,
-    /// What a person calls it, where the stage says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub item: Option<String>,
-    pub kind: ErrorKind,
-    pub error: String,
-}
-
-/// How an item failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ErrorKind {
-    /// `forward` returned an error.
-    Error,
-    /// `forward` panicked.
-    Panic,
-    /// The worker process died at it, twice in a row.
-    Died,
-}
 
 /// The item a careful attempt is at, kept on disk so that the next attempt knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +57,7 @@ impl ShardWriter {
     /// Opens a claimed shard, keeping the good lines of earlier attempts.
     pub(crate) fn open(claim: Claim, items: Indices) -> io::Result<Self> {
         let folder = claim.folder();
-        let kept = salvage(&folder, &items)?;
+        let kept = salvage(&folder, claim.shard, &items)?;
         let results = BufWriter::with_capacity(1 << 16, append(&folder, RESULTS)?);
         Ok(Self {
             last: kept.items.last().copied(),
@@ -185,7 +164,7 @@ impl ShardWriter {
         let committed = RunDir::committed_file(self.claim.shard, &file.name);
         if file.whole {
             let path = self.folder.join(&file.name);
-            let scratch = RunDir::scratch(&path);
+            let scratch = scratch(&path);
             let mut new = File::create(&scratch)?;
             new.write_all(&file.bytes)?;
             new.sync_data()?;
@@ -266,6 +245,8 @@ impl ShardWriter {
 
     /// Gives the shard back with what is there. `false`: it was taken over meanwhile.
     pub(crate) fn give_back(mut self) -> Result<bool> {
+        // Deaths are counted in a row only.
+        let _ = fs::remove_file(self.folder.join(TRYING));
         self.flush()?;
         self.sync()?;
         Ok(self.claim.give_back()?)
@@ -303,7 +284,6 @@ fn sort_lines(path: &std::path::Path) -> Result<()> {
         sorted.push_str(line);
         sorted.push('\n');
     }
-    crate::run_dir::write_atomically(path, sorted.as_bytes())?;
-    File::open(path)?.sync_data()?;
+    atomic_file::write(path, sorted.as_bytes())?;
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! What is to be done: everything about a run that never changes, written once as `spec.json`.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::atomic_file::scratch;
 use crate::indices::Indices;
 use crate::refused::Refused;
-use crate::run_dir::{RunDir, write_atomically};
+use crate::run_dir::{RunDir, ShardName, ShardState};
 
 /// The format of the run directory; a directory of another version is refused, not guessed at.
 const VERSION: u32 = 1;
@@ -106,11 +109,12 @@ impl Spec {
 
     fn publish(self, run: &RunDir) -> Result<Self> {
         let path = run.spec();
-        let scratch = RunDir::scratch(&path);
-        write_atomically(&scratch, &serde_json::to_vec_pretty(&self)?)
-            .with_context(|| format!("failed to write {}", path.display()))?;
+        let scratch = scratch(&path);
+        let bytes = serde_json::to_vec_pretty(&self)?;
         // A hard link, unlike a rename, refuses to replace: the first of two drivers wins.
-        let linked = std::fs::hard_link(&scratch, &path);
+        let linked = File::create(&scratch)
+            .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| std::fs::hard_link(&scratch, &path));
         let _ = std::fs::remove_file(&scratch);
         match linked {
             Ok(()) => Ok(self),
@@ -125,7 +129,7 @@ impl Spec {
         if shards.is_dir() {
             return Ok(());
         }
-        let scratch = RunDir::scratch(&shards);
+        let scratch = scratch(&shards);
         let made = self.make_shards_in(&scratch).and_then(|()| std::fs::rename(&scratch, &shards));
         if let Err(error) = made {
             let _ = std::fs::remove_dir_all(&scratch);
@@ -139,7 +143,8 @@ impl Spec {
     fn make_shards_in(&self, scratch: &Path) -> std::io::Result<()> {
         std::fs::create_dir(scratch)?;
         for shard in 0..self.num_shards() {
-            std::fs::create_dir(scratch.join(format!("split.{shard}.todo")))?;
+            let name = ShardName { shard, state: ShardState::Todo };
+            std::fs::create_dir(scratch.join(name.to_string()))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What is known of a run, for people and for programs: the run directory, judged.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -17,6 +18,9 @@ const VERSION: u32 = 1;
 
 /// A shard that is not seen so many times is gone, not being renamed.
 const LOOKS: u32 = 10;
+
+/// Between two such looks.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is known of a run.
 #[derive(Debug, Serialize)]
@@ -98,6 +102,7 @@ impl Status {
             if progress.unseen.is_empty() {
                 break;
             }
+            std::thread::sleep(PAUSE);
             progress = look()?;
         }
         let workers: Vec<_> =
@@ -107,13 +112,7 @@ impl Status {
         let stop = Stop::read(run);
         let starting = !Job::living_tasks(run).is_empty();
         let working = starting || lives.values().any(|life| *life == Life::Alive);
-        let state = match (progress.complete(), progress.failed) {
-            (true, 0) => State::Done,
-            (true, _) => State::SomeFailed,
-            _ if working => State::Running,
-            _ if stop.is_some() => State::Stopped,
-            _ => State::Incomplete,
-        };
+        let state = judge(progress.complete(), progress.failed > 0, working, stop.is_some());
         let unfinished = progress
             .claims
             .into_iter()
@@ -168,6 +167,17 @@ impl Status {
     }
 }
 
+/// The run in a word, from what is known of it.
+fn judge(complete: bool, failed: bool, working: bool, stop: bool) -> State {
+    match (complete, failed) {
+        (true, false) => State::Done,
+        (true, true) => State::SomeFailed,
+        _ if working => State::Running,
+        _ if stop => State::Stopped,
+        _ => State::Incomplete,
+    }
+}
+
 fn worker_status(life: Life, worker: Worker) -> WorkerStatus {
     WorkerStatus {
         worker: worker.worker,
@@ -178,5 +188,24 @@ fn worker_status(life: Life, worker: Worker) -> WorkerStatus {
         rank: worker.rank,
         started: worker.started,
         ended: worker.ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_decides_first_then_who_works_then_what_was_asked() {
+        for ((complete, failed, working, stop), state) in [
+            ((true, false, false, false), State::Done),
+            ((true, false, true, true), State::Done),
+            ((true, true, true, false), State::SomeFailed),
+            ((false, true, true, true), State::Running),
+            ((false, false, false, true), State::Stopped),
+            ((false, true, false, false), State::Incomplete),
+        ] {
+            assert_eq!(judge(complete, failed, working, stop), state);
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use crate::run_dir::{RunDir, write_atomically};
+use crate::atomic_file;
+use crate::run_dir::RunDir;
 
 /// Why the workers should end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub(crate) enum Stop {
 
 impl Stop {
     pub(crate) fn request(&self, run: &RunDir) -> io::Result<()> {
-        write_atomically(&run.stop(), &serde_json::to_vec(self)?)
+        atomic_file::write(&run.stop(), &serde_json::to_vec(self)?)
     }
 
     /// The request that stands, if any.

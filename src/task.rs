@@ -15,11 +15,11 @@ use signal_hook::iterator::Signals;
 
 use crate::job::Job;
 use crate::launch::{start_worker, terminate};
+use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::survey::{Mark, mark};
-use crate::worker::log;
 
 /// A poison item takes up to three deaths to be found; more in a row, with nothing on disk in
 /// between, is a stage that cannot work.

@@ -1,5 +1,6 @@
 //! What a worker does beside computing: flush, renew the lease, hear signals and stop requests.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,13 +9,22 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::in_hand::InHand;
+use crate::log::log;
 use crate::roster::{Ended, LEASE_TOUCH, Worker, touch};
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
-use crate::worker::{InHand, lock, log};
 
 /// Records reach the disk at least so often.
 const FLUSH: Duration = Duration::from_secs(1);
+
+/// The exit codes of a process whose worker is ended by its vigil.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exits {
+    pub signal: i32,
+    /// After a request to stop.
+    pub stop: i32,
+}
 
 /// Ends the vigil when dropped.
 pub(crate) struct Vigil(Arc<AtomicBool>);
@@ -26,14 +36,14 @@ impl Drop for Vigil {
 }
 
 /// Starts the two threads of the vigil.
-pub(crate) fn keep(run: &RunDir, worker: &Worker, in_hand: &InHand, signal_status: i32) -> Vigil {
+pub(crate) fn keep(run: &RunDir, worker: &Worker, in_hand: &InHand, exits: Exits) -> Vigil {
     let over = Arc::new(AtomicBool::new(false));
     let watch = Watch {
         run: run.clone(),
         worker: worker.clone(),
         in_hand: in_hand.clone(),
         over: over.clone(),
-        signal_status,
+        exits,
     };
     let ears = watch.clone();
     thread::spawn(move || watch.beat());
@@ -52,7 +62,7 @@ struct Watch {
     worker: Worker,
     in_hand: InHand,
     over: Arc<AtomicBool>,
-    signal_status: i32,
+    exits: Exits,
 }
 
 impl Watch {
@@ -61,41 +71,46 @@ impl Watch {
         let mut touched = Instant::now();
         while !self.over.load(Ordering::Relaxed) {
             thread::sleep(FLUSH);
-            if let Some(writer) = &mut *lock(&self.in_hand)
+            if touched.elapsed() >= LEASE_TOUCH && !self.over.load(Ordering::Relaxed) {
+                touched = Instant::now();
+                self.renew(&path);
+            }
+            // Who has the lock writes to the shard, or takes up what a dead worker left of it.
+            if let Some(mut hand) = self.in_hand.try_lock()
+                && let Some(writer) = &mut *hand
                 && let Err(error) = writer.flush()
             {
                 // The computing thread meets the same error at its next record and ends the worker.
                 log(&format!("failed to flush: {error}"));
             }
-            if touched.elapsed() < LEASE_TOUCH || self.over.load(Ordering::Relaxed) {
-                continue;
+        }
+    }
+
+    fn renew(&self, path: &Path) {
+        match touch(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // What the directory holds now is another run's.
+                self.leave("the run directory was replaced", self.exits.stop);
             }
-            touched = Instant::now();
-            match touch(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    // What the directory holds now is another run's.
-                    self.leave("the run directory was replaced", 0);
-                }
-                Err(error) => log(&format!("failed to renew the lease: {error}")),
-                Ok(()) => {}
-            }
-            if let Some(stop) = Stop::read(&self.run) {
-                self.leave(&stop.to_string(), 0);
-            }
+            Err(error) => log(&format!("failed to renew the lease: {error}")),
+            Ok(()) => {}
+        }
+        if let Some(stop) = Stop::read(&self.run) {
+            self.leave(&stop.to_string(), self.exits.stop);
         }
     }
 
     fn hear(&self, mut signals: Signals) {
         if let Some(signal) = signals.forever().next() {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            self.leave(name, self.signal_status);
+            self.leave(name, self.exits.signal);
         }
     }
 
     /// Gives back what is in hand and ends the process, whatever is being computed. The lock is
     /// kept: nothing can be written any more.
     fn leave(&self, why: &str, status: i32) -> ! {
-        let mut hand = lock(&self.in_hand);
+        let mut hand = self.in_hand.lock();
         if let Some(writer) = hand.take() {
             let shard = writer.claim.shard;
             match writer.give_back() {

@@ -1,12 +1,12 @@
 //! The worker: builds the env once, then claims, computes and commits shards until none is left.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use anyhow::{Context, Result};
 
 use crate::computer::Computer;
 use crate::failures::Failures;
+use crate::in_hand::InHand;
 use crate::job::Job;
+use crate::log::log;
 use crate::queue::Queue;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
@@ -15,7 +15,7 @@ use crate::shard_writer::ShardWriter;
 use crate::spec::Spec;
 use crate::stage::LoadedStage;
 use crate::stop::Stop;
-use crate::vigil;
+use crate::vigil::{self, Exits};
 
 /// What a worker works on.
 pub(crate) struct Assignment {
@@ -26,19 +26,14 @@ pub(crate) struct Assignment {
     pub worker: Worker,
     /// The worker that died in this one's place: its shard comes first.
     pub after: Option<String>,
-    /// The exit status after a signal: 0 for a worker process, whose parent need not care.
-    pub signal_status: i32,
+    pub exits: Exits,
 }
-
-/// The shard in hand. Whoever holds the lock may write to it or give it away: the computing
-/// thread, or the one that hears signals.
-pub(crate) type InHand = Arc<Mutex<Option<ShardWriter>>>;
 
 /// Works until no shard is left, and says how it ended.
 pub(crate) fn work(assignment: &Assignment) -> Ended {
     let worker = assignment.worker.clone();
     let in_hand = InHand::default();
-    let vigil = vigil::keep(&assignment.run, &worker, &in_hand, assignment.signal_status);
+    let vigil = vigil::keep(&assignment.run, &worker, &in_hand, assignment.exits);
     let ended = work_through(assignment, &in_hand)
         .unwrap_or_else(|error| Ended::Failed { error: format!("{error:#}") });
     drop(vigil);
@@ -65,7 +60,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
             return Ok(Ended::Stopped { why: stop.to_string() });
         }
         // The lock is held from claim to writer: a signal must not fall between.
-        let mut hand = lock(in_hand);
+        let mut hand = in_hand.lock();
         let claim = queue.next().context("failed to claim a shard")?;
         let Some(claim) = claim else { return Ok(Ended::Finished) };
         if !run.worker(&worker.worker).exists() {
@@ -116,7 +111,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
 }
 
 fn commit(in_hand: &InHand) -> Result<()> {
-    let mut hand = lock(in_hand);
+    let mut hand = in_hand.lock();
     let Some(writer) = hand.take() else { return Ok(()) };
     let (shard, folder) = (writer.claim.shard, writer.claim.folder());
     match writer.commit() {
@@ -130,20 +125,8 @@ fn commit(in_hand: &InHand) -> Result<()> {
 }
 
 fn give_back(in_hand: &InHand) -> Result<()> {
-    match lock(in_hand).take() {
+    match in_hand.lock().take() {
         Some(writer) => writer.give_back().map(|_| ()),
         None => Ok(()),
     }
-}
-
-/// A panic elsewhere must not keep the shard from being given back.
-pub(crate) fn lock(in_hand: &InHand) -> MutexGuard<'_, Option<ShardWriter>> {
-    in_hand.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One line of the worker's log, which is its stderr.
-pub(crate) fn log(message: &str) {
-    use std::io::Write;
-    // Not `eprintln!`, which panics where the log's disk is full.
-    let _ = writeln!(std::io::stderr(), "{} {message}", jiff::Zoned::now().strftime("%F %T"));
 }

@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::fail::{Exit, Fail, tell};
-use super::processes::load_stage;
+use super::processes::{find_stage, load_params};
 use super::status::{count, find_run};
-use crate::collect::{Collected, collect, parse_record, read_lines, records, write_to};
+use crate::collect::{Collected, collect, collect_and_merge, parse_record, read_lines, write_to};
 use crate::record::Record;
 use crate::refused::Refused;
 use crate::run_dir::RunDir;
@@ -67,17 +67,14 @@ impl Collect {
         }
         let plain = self.format == Format::Jsonl && self.output.is_none();
         let collected = if plain && !self.stdout && !self.partial {
-            let collected = collect(&run, &spec)?;
-            if let Ok(stage) = load_stage(stages, &spec) {
-                stage
-                    .merge(&mut records(&run.results())?, run.root())
-                    .context("failed to merge")?;
-            } else {
-                tell(format!(
-                    "note: this program has no stage `{}`: nothing was merged",
-                    spec.fingerprint.stage
-                ));
-            }
+            let collected = match find_stage(stages, &spec) {
+                Some(stage) => collect_and_merge(&run, &spec, load_params(stage, &spec)?.as_ref())?,
+                None => {
+                    let stage = &spec.fingerprint.stage;
+                    tell(format!("note: this program has no stage `{stage}`: nothing is merged"));
+                    collect(&run, &spec)?
+                }
+            };
             tell(run.results().display());
             collected
         } else if self.stdout {

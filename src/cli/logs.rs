@@ -11,7 +11,7 @@ use clap::Args;
 use super::fail::{Exit, Fail};
 use super::status::find_run;
 use crate::refused::Refused;
-use crate::roster::{Ended, Life, Worker};
+use crate::roster::{Ended, Life, Worker, at_work};
 use crate::run_dir::RunDir;
 
 /// Print the logs of a run's workers.
@@ -43,7 +43,7 @@ impl Logs {
         let mut last = String::new();
         loop {
             let workers = Worker::read_all(run);
-            let alive = workers.iter().any(|worker| worker.life(run) == Life::Alive);
+            let alive = !at_work(run).is_empty();
             for name in log_names(run)? {
                 let worker = workers.iter().find(|worker| worker.worker == name);
                 let new = read_from(&run.log(&name), printed.get(&name).copied().unwrap_or(0))?;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, Diagnostics, Request};
+use crate::config::{Config, Diagnostics, Request, environment};
 use crate::stage::Stage;
 use fail::{Exit, Fail, tell};
 
@@ -101,7 +101,7 @@ impl ConfigArgs {
             stage: self.stage.as_deref(),
             indices: self.indices.as_deref(),
             parallel: self.parallel.as_deref(),
-            env: std::env::vars().collect(),
+            env: environment(),
             now: jiff::Zoned::now(),
         };
         let config = Config::load(&request, stages)?;

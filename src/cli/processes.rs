@@ -6,14 +6,23 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 
+use super::fail::Exit;
 use crate::job::Job;
 use crate::launch::{TASK, WORKER, end_with_parent};
+use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::{LoadedStage, Stage};
 use crate::task::keep_workers;
-use crate::worker::{Assignment, log, work};
+use crate::vigil::Exits;
+use crate::worker::{Assignment, work};
+
+/// Its parent knows what a worker's end means from the run directory.
+const WORKER_EXITS: Exits = Exits { signal: 0, stop: 0 };
+
+const IN_PROCESS_EXITS: Exits =
+    Exits { signal: Exit::Interrupted as i32, stop: Exit::Incomplete as i32 };
 
 /// The arguments of a task or a worker; nobody types them.
 #[derive(Parser)]
@@ -63,7 +72,7 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
     let spec = Spec::read(&run)?;
     let stage = load_stage(stages, &spec)?;
     let after = process.after;
-    work(&Assignment { run, spec, job, stage, worker, after, signal_status: 0 });
+    work(&Assignment { run, spec, job, stage, worker, after, exits: WORKER_EXITS });
     Ok(())
 }
 
@@ -78,21 +87,25 @@ pub(super) fn work_in_process(
     let worker = Worker::enter(run, &name, job.number, 0).context("failed to enter the run")?;
     let stage = load_stage(stages, spec)?;
     let (run, spec) = (run.clone(), spec.clone());
-    Ok(work(&Assignment { run, spec, job, stage, worker, after: None, signal_status: 130 }))
+    Ok(work(&Assignment { run, spec, job, stage, worker, after: None, exits: IN_PROCESS_EXITS }))
 }
 
-/// The stage of a run that is on disk.
-pub(super) fn load_stage(stages: &[Stage], spec: &Spec) -> Result<Box<dyn LoadedStage>> {
+/// The stage of a run that is on disk, ready to work.
+fn load_stage(stages: &[Stage], spec: &Spec) -> Result<Box<dyn LoadedStage>> {
     let name = &spec.fingerprint.stage;
-    let stage = stages
-        .iter()
-        .find(|stage| stage.name == name)
-        .with_context(|| format!("this program has no stage `{name}`"))?;
+    let stage = find_stage(stages, spec);
+    load_params(stage.with_context(|| format!("this program has no stage `{name}`"))?, spec)
+}
+
+/// The stage of a run that is on disk, if this program has it.
+pub(super) fn find_stage(stages: &[Stage], spec: &Spec) -> Option<Stage> {
+    stages.iter().find(|stage| stage.name == spec.fingerprint.stage).copied()
+}
+
+/// The stage with the run's parameters.
+pub(super) fn load_params(stage: Stage, spec: &Spec) -> Result<Box<dyn LoadedStage>> {
     stage.load(&spec.fingerprint.params).map_err(|error| {
-        anyhow::anyhow!(
-            "stage `{name}` does not take its parameters: {}: {}",
-            error.path,
-            error.message
-        )
+        let (name, path, message) = (stage.name, error.path, error.message);
+        anyhow::anyhow!("stage `{name}` does not take its parameters: {path}: {message}")
     })
 }

@@ -69,7 +69,7 @@ impl Report {
         let lines = std::fs::read_to_string(self.run.errors()).unwrap_or_default();
         let mut text = String::new();
         for line in lines.lines().take(NAMED) {
-            let Ok(error) = serde_json::from_str::<crate::shard_writer::ItemError>(line) else {
+            let Ok(error) = serde_json::from_str::<crate::item_error::ItemError>(line) else {
                 continue;
             };
             let item = error.item.map_or_else(String::new, |item| format!(" {item}"));

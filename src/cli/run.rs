@@ -11,13 +11,13 @@ use super::report::Report;
 use super::status::count;
 use super::{ConfigArgs, processes};
 use crate::claim::Claim;
-use crate::collect::collect;
+use crate::collect::collect_and_merge;
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::launch::start_task;
 use crate::refused::Refused;
-use crate::roster::{Worker, at_work};
-use crate::run_dir::{ERRORS, RunDir, ShardState};
+use crate::roster::{Ended, Life, Worker, at_work, life, reserve_name, touch};
+use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::Survey;
@@ -64,21 +64,14 @@ impl Run {
         let planned = planned.establish()?;
         Stop::withdraw(&planned.run).context("failed to remove the stop request")?;
         if self.retry_failed {
-            retry_failed(&planned)?;
+            retry_failed(&planned.run)?;
         }
         if self.detach || config.detach {
             return self.detached(&config, &planned);
         }
         let ending = self.wait(stages, &config, &planned)?;
         if ending == Ending::Complete {
-            let collected = collect(&planned.run, &planned.spec)?;
-            if collected.records > 0 {
-                let mut records = crate::collect::records(&planned.run.results())?;
-                config
-                    .loaded
-                    .merge(&mut records, planned.run.root())
-                    .with_context(|| format!("failed to merge stage `{}`", config.stage.name))?;
-            }
+            collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
         }
         let report = Report::of(&planned.run)?;
         if self.json {
@@ -117,7 +110,10 @@ impl Run {
         let job = job(config, run)?;
         if self.in_process {
             if !Survey::new(run, spec).look()?.complete() {
-                processes::work_in_process(stages, run, spec, job.register(run)?)?;
+                let ended = processes::work_in_process(stages, run, spec, job.register(run)?)?;
+                if let Ended::Failed { error } = ended {
+                    return Err(anyhow::anyhow!(error).into());
+                }
             }
             let complete = Survey::new(run, spec).look()?.complete();
             return Ok(if complete { Ending::Complete } else { Ending::Incomplete });
@@ -129,6 +125,7 @@ impl Run {
         let ending = submit_and_wait(planned, &job, resubmits, Some(signals), &mut |event| {
             match event {
                 Event::Progress(progress) => bar.show(progress),
+                Event::Waiting => bar.say("waiting for workers of another `run`"),
                 Event::Stopping => bar.say("stopping the workers; once more to kill them"),
             }
             Ok(())
@@ -155,20 +152,28 @@ fn restart(run: &RunDir) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Opens the done shards with failed items again, without their errors.
-fn retry_failed(planned: &Planned) -> Result<(), Fail> {
-    let (name, _log) = crate::roster::reserve_name(&planned.run)?;
-    let me = Worker::enter(&planned.run, &name, 0, 0)?;
-    for shard in planned.run.list_shards()? {
-        let folder = planned.run.shards().join(shard.to_string());
-        if shard.state != ShardState::Done || !folder.join(ERRORS).exists() {
+/// Opens the shards with failed items again, without their errors. Those in living hands stay.
+fn retry_failed(run: &RunDir) -> Result<(), Fail> {
+    let (name, _log) = reserve_name(run).context("failed to open a log")?;
+    let me = Worker::enter(run, &name, 0, 0).context("failed to enter the run")?;
+    let mine = run.worker(&name);
+    for shard in run.list_shards()? {
+        let held = match &shard.state {
+            ShardState::Claimed { worker, .. } => life(run, worker) != Life::Dead,
+            ShardState::Todo | ShardState::Done => false,
+        };
+        if held || !run.shards().join(shard.to_string()).join(ERRORS).exists() {
             continue;
         }
-        if let Some(claim) = Claim::reopen(&planned.run, shard.shard, &name)? {
-            std::fs::remove_file(claim.folder().join(ERRORS))?;
-            claim.give_back()?;
+        touch(&mine).context("failed to renew the lease")?;
+        let number = shard.shard;
+        if let Some(claim) = Claim::take(run, shard, &name)? {
+            // Another driver with the same wish may have been here first.
+            gone(std::fs::remove_file(claim.folder().join(ERRORS)))
+                .and_then(|()| claim.give_back())
+                .with_context(|| format!("failed to open shard {number} again"))?;
         }
     }
-    me.end(&planned.run, crate::roster::Ended::Finished)?;
+    me.end(run, Ended::Finished)?;
     Ok(())
 }

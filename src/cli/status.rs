@@ -9,7 +9,7 @@ use clap::Args;
 use super::fail::{Exit, Fail, say};
 use crate::refused::Refused;
 use crate::roster::Life;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, ShardState};
 use crate::status::{State, Status as RunStatus, UnfinishedShard};
 
 /// Folders below the one that was named in which runs are looked for.
@@ -160,9 +160,11 @@ pub(super) fn troubles(status: &RunStatus) -> Vec<String> {
     let stop = status.stop.as_ref().map(|stop| format!("stopped: {stop}"));
     let troubles = status.troubles().into_iter();
     let missing = status.missing_shards.iter().map(|shard| {
-        let folder = format!("{}/shards/split.{shard}.todo", status.output_dir);
-        format!("shard {shard} is gone; `mkdir {folder}` puts it back, empty")
+        let folder = RunDir::new(&status.output_dir).shard(*shard, ShardState::Todo);
+        format!("shard {shard} is gone; `mkdir {}` puts it back, empty", folder.display())
     });
+    // While somebody works, a folder that is not seen is being renamed.
+    let missing = missing.filter(|_| status.state != State::Running);
     stop.into_iter()
         .chain(missing)
         .chain(troubles.map(|(trouble, many)| format!("{}: {trouble}", count(many, "worker"))))

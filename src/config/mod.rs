@@ -84,6 +84,13 @@ pub struct Config {
     origins: Vec<(String, String, String)>,
 }
 
+/// This process's environment; what is not UTF-8 is none of ours.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Config of stage {}: {}", self.stage.name, self.resolved)
@@ -134,14 +141,13 @@ impl Config {
     /// # Errors
     /// [`Diagnostics`]: everything that is wrong with the config.
     pub fn from_files(files: &[PathBuf], stages: &[Stage]) -> crate::Result<Self> {
-        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
         let request = Request {
             files,
             set: &[],
             stage: None,
             indices: None,
             parallel: None,
-            env: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            env: environment(),
             now: jiff::Zoned::now(),
         };
         Ok(Self::load(&request, stages)?)
