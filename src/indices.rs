@@ -9,6 +9,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// A set of item indices as ranges: in order, not empty, with gaps between them.
 ///
 /// It is written as a list of `[start, end)` pairs.
+///
+/// ```
+/// use espnet3_par::Indices;
+///
+/// // As on the command line: both ends of a range belong to it.
+/// let indices: Indices = "0-99,200".parse()?;
+/// assert_eq!(indices, Indices::new(vec![200..201, 50..100, 0..60]));
+/// assert_eq!((indices.len(), indices.last()), (101, Some(200)));
+/// assert!(indices.contains(99) && !indices.contains(100));
+/// assert_eq!(indices.ranges().collect::<Vec<_>>(), [0..100, 200..201]);
+/// assert_eq!(Indices::all(3).into_iter().collect::<Vec<_>>(), [0, 1, 2]);
+/// assert!(Indices::all(0).is_empty());
+/// assert_eq!(serde_json::to_string(&indices)?, "[[0,100],[200,201]]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Indices(Vec<Range<u64>>);
 
@@ -36,7 +51,7 @@ impl Indices {
 
     /// The indices at positions `start..end`, counted from the lowest one.
     #[must_use]
-    pub fn slice(&self, start: u64, end: u64) -> Self {
+    pub(crate) fn slice(&self, start: u64, end: u64) -> Self {
         let mut before = 0;
         let mut ranges = Vec::new();
         for range in &self.0 {
@@ -92,6 +107,14 @@ impl IntoIterator for Indices {
 }
 
 /// A piece of a list of indices that is none.
+///
+/// ```
+/// use espnet3_par::{Indices, IndicesError};
+///
+/// let error: IndicesError = "0-99,9-3".parse::<Indices>().expect_err("from 9 down to 3");
+/// let words = "`9-3` runs backwards; write indices and ranges, as in `0-99,200`";
+/// assert_eq!(error.to_string(), words);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndicesError {
     piece: String,

@@ -16,6 +16,86 @@
 //!
 //! A program with stages of its own is one call, [`main`]; from code there are [`parallel_map`] and
 //! [`parallel_for`]. `docs/architecture.md` is the tour of the source.
+//!
+//! A stage with all that it can say, and how to try it without a run:
+//!
+//! ```
+//! use std::fs;
+//! use std::path::{Path, PathBuf};
+//!
+//! use espnet3_par::{Env, EnvironmentProvider, Record, Result, Runner, Stage, sha256};
+//! use serde_json::{Value, json};
+//!
+//! /// The section `words:` of the config.
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Text {
+//!     text: PathBuf,
+//! }
+//!
+//! impl EnvironmentProvider for Text {
+//!     type Env = Vec<String>;
+//!
+//!     fn num_items(&self) -> Result<u64> {
+//!         Ok(self.build_env_local()?.len() as u64)
+//!     }
+//!
+//!     // Long lines take longer: shards are cut by bytes.
+//!     fn costs(&self) -> Result<Option<Vec<f64>>> {
+//!         Ok(Some(self.build_env_local()?.iter().map(|line| line.len() as f64).collect()))
+//!     }
+//!
+//!     // A run is not resumed over another text.
+//!     fn inputs(&self) -> Result<Value> {
+//!         Ok(json!({"text": sha256(&self.text)?}))
+//!     }
+//!
+//!     fn build_env_local(&self) -> Result<Vec<String>> {
+//!         Ok(fs::read_to_string(&self.text)?.lines().map(str::to_owned).collect())
+//!     }
+//! }
+//!
+//! struct Words;
+//!
+//! impl Runner for Words {
+//!     type Provider = Text;
+//!
+//!     fn forward(idx: u64, lines: &Env<Self>) -> Result<Record> {
+//!         let words = lines[idx as usize].split_whitespace().skip(1);
+//!         Record::new(json!({"words": words.count()}))
+//!     }
+//!
+//!     // The utterance id, for messages about this item.
+//!     fn item_name(idx: u64, lines: &Env<Self>) -> Option<String> {
+//!         lines[idx as usize].split_whitespace().next().map(str::to_owned)
+//!     }
+//!
+//!     // Under another name first: whoever reads it sees the old file or the new one.
+//!     fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+//!         let mut total = 0;
+//!         for record in records {
+//!             total += record?.get::<u64>("words")?;
+//!         }
+//!         fs::write(output_dir.join(".total"), format!("{total}\n"))?;
+//!         Ok(fs::rename(output_dir.join(".total"), output_dir.join("total"))?)
+//!     }
+//! }
+//!
+//! static STAGES: &[Stage] = &[Stage::new::<Words>("words", "words in each utterance")];
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! fs::write(folder.join("text"), "utt1 hello\nutt2 good morning\n")?;
+//! let provider = Text { text: folder.join("text") };
+//! assert_eq!((provider.num_items()?, provider.costs()?), (2, Some(vec![10.0, 17.0])));
+//! let env = provider.build_env_worker()?;
+//! let records = Words::batch_forward(&[0, 1], &env)?;
+//! assert_eq!(records[1].get::<u64>("words")?, 2);
+//! assert_eq!(Words::item_name(1, &env).as_deref(), Some("utt2"));
+//! Words::merge(&mut records.into_iter().map(Ok), folder)?;
+//! assert_eq!(fs::read_to_string(folder.join("total"))?, "3\n");
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 // What a user writes.
 mod inference;
@@ -76,7 +156,71 @@ pub use config::{
     Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet,
 };
 pub use indices::{Indices, IndicesError};
-pub use inference::{Dataset, InferenceEnv, InferenceProvider};
+/// What the runner of an [`InferenceProvider`] works with.
+///
+/// ```
+/// use espnet3_par::{Dataset, Env, InferenceProvider, Record, Result, Runner};
+///
+/// # struct Words(Vec<String>);
+/// # impl Dataset for Words {
+/// #     fn len(&self) -> u64 { self.0.len() as u64 }
+/// # }
+/// # #[derive(serde::Deserialize)]
+/// # struct Spelling { words: Vec<String>, lexicon: std::collections::HashSet<String> }
+/// # impl InferenceProvider for Spelling {
+/// #     type Dataset = Words;
+/// #     type Model = std::collections::HashSet<String>;
+/// #     fn build_dataset(&self) -> Result<Words> { Ok(Words(self.words.clone())) }
+/// #     fn build_model(&self) -> Result<Self::Model> { Ok(self.lexicon.clone()) }
+/// # }
+/// struct Spell;
+///
+/// impl Runner for Spell {
+///     // The provider in the example of `InferenceProvider`: words, and a set of known ones.
+///     type Provider = Spelling;
+///
+///     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
+///         Record::new(env.model.contains(&env.dataset.0[idx as usize]))
+///     }
+/// }
+///
+/// let dataset = Words(vec!["hello".into(), "wolrd".into()]);
+/// let model = ["hello".into(), "world".into()].into();
+/// let env = espnet3_par::InferenceEnv { dataset, model };
+/// assert!(!Spell::forward(1, &env)?.get::<bool>("value")?);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub use inference::InferenceEnv;
+pub use inference::{Dataset, InferenceProvider};
 pub use parallel::{parallel_for, parallel_map};
 pub use record::Record;
-pub use stage::{Env, EnvironmentProvider, Runner, Stage};
+/// What `forward` gets besides the index, so that a runner need not repeat its type.
+///
+/// ```
+/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// use espnet3_par::{Env, Record, Runner};
+///
+/// struct Rest;
+///
+/// impl Runner for Rest {
+///     // Its env is a `u64`.
+///     type Provider = Numbers;
+///
+///     fn forward(idx: u64, n: &Env<Self>) -> Result<Record> {
+///         Record::new(n - idx)
+///     }
+/// }
+///
+/// let env: Env<Rest> = 10;
+/// assert_eq!(Rest::forward(3, &env)?.get::<u64>("value")?, 7);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub use stage::Env;
+pub use stage::{EnvironmentProvider, Runner, Stage};

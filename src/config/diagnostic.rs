@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// How bad it is.
+/// How bad it is. [`Diagnostics`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The run cannot start.
@@ -14,7 +14,7 @@ pub enum Severity {
     Note,
 }
 
-/// Where a value of the config comes from.
+/// Where a value of the config comes from. [`Diagnostics`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A place in a file; line and column count from 1, and are absent for the file as a whole.
@@ -30,7 +30,7 @@ pub enum Location {
     Argument(String),
 }
 
-/// A line of a file and the part of it that is meant.
+/// A line of a file and the part of it that is meant. [`Diagnostics`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
     /// Line number, from 1.
@@ -43,7 +43,7 @@ pub struct Snippet {
     pub width: usize,
 }
 
-/// One message about a config.
+/// One message about a config. [`Diagnostics`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
@@ -58,7 +58,54 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
-/// Everything that is wrong with a config.
+/// Everything that is wrong with a config, in words for a terminal or piece by piece.
+///
+/// ```
+/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// # struct Square;
+/// # impl Runner for Square {
+/// #     type Provider = Numbers;
+/// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
+/// # }
+/// use espnet3_par::{Config, Diagnostics, Location, Severity};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("squares.yaml");
+/// std::fs::write(&file, "\
+/// stage: square
+/// output_dir: exp/squares
+/// square: {n: 100}
+/// parallel:
+///   env: local
+///   n_wokers: 4
+/// ")?;
+/// let stages = [Stage::new::<Square>("square", "squares of the first n numbers")];
+/// let error = Config::from_files(&[file.clone()], &stages).expect_err("there is no `n_wokers`");
+/// let found: Diagnostics = error.downcast()?;
+/// assert!(found.to_string().ends_with("
+///   |
+/// 6 |   n_wokers: 4
+///   |   ^^^^^^^^
+/// hint: did you mean `n_workers`?"));
+///
+/// let first = &found.0[0];
+/// assert_eq!(first.severity, Severity::Error);
+/// assert_eq!(first.message, "unknown key `n_wokers` in `parallel`");
+/// // Line and column, from 1.
+/// assert_eq!(first.location, Some(Location::File { path: file, at: Some((6, 3)) }));
+/// let snippet = first.snippet.as_ref().expect("it is in a file");
+/// // Characters, from 0: what an editor would underline.
+/// assert_eq!((snippet.start, snippet.width), (2, "n_wokers".len()));
+/// assert_eq!(first.hint.as_deref(), Some("did you mean `n_workers`?"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 

@@ -56,6 +56,48 @@ pub(crate) struct Request<'a> {
 }
 
 /// Everything a run needs to know, checked.
+///
+/// ```
+/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// # struct Square;
+/// # impl Runner for Square {
+/// #     type Provider = Numbers;
+/// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
+/// # }
+/// use espnet3_par::{Config, OnItemError};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("squares.yaml");
+/// std::fs::write(&file, "
+/// stage: square
+/// output_dir: exp/${stage}s
+/// square: {n: 100}
+/// parallel: {env: local, n_workers: 4}
+/// ")?;
+/// let stages = [Stage::new::<Square>("square", "squares of the first n numbers")];
+/// let mut config = Config::from_files(&[file], &stages)?;
+/// assert_eq!(config.output_dir, std::path::Path::new("exp/squares"));
+/// assert_eq!((config.parallel.n_workers, config.batch_size), (4, 1));
+/// assert_eq!(config.params["n"], 100);
+/// assert!(config.to_yaml().contains("output_dir: exp/squares\n"));
+/// // Each value's path, the value, and its place.
+/// let origins = config.origins();
+/// let (_, n, place) = origins.iter().find(|(path, ..)| path == "square.n").expect("it is given");
+/// assert_eq!(n, "100");
+/// assert!(place.contains("squares.yaml:4"));
+///
+/// // What code knows better than the file, before `parallel_map` takes it.
+/// config.indices = Some("0-9".parse()?);
+/// config.on_item_error = OnItemError::Stop;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Config {
     /// What to compute.
     pub stage: Stage,
@@ -103,40 +145,8 @@ impl Config {
         load::load(request, stages)
     }
 
-    /// Reads and checks config files, with this process's environment.
-    ///
-    /// ```
-    /// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
-    /// # #[derive(serde::Deserialize)]
-    /// # struct Numbers { n: u64 }
-    /// # impl EnvironmentProvider for Numbers {
-    /// #     type Env = u64;
-    /// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
-    /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
-    /// # }
-    /// # struct Square;
-    /// # impl Runner for Square {
-    /// #     type Provider = Numbers;
-    /// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
-    /// # }
-    /// use espnet3_par::Config;
-    ///
-    /// # let dir = std::env::temp_dir().join(format!("espnet3-par-doc-{}", std::process::id()));
-    /// # std::fs::create_dir_all(&dir)?;
-    /// # let file = dir.join("squares.yaml");
-    /// std::fs::write(&file, "
-    /// stage: square
-    /// output_dir: exp/${stage}s
-    /// square: {n: 100}
-    /// parallel: {env: local, n_workers: 4}
-    /// ")?;
-    /// let stages = [Stage::new::<Square>("square", "squares of the first n numbers")];
-    /// let config = Config::from_files(&[file], &stages)?;
-    /// assert_eq!(config.output_dir, std::path::Path::new("exp/squares"));
-    /// assert_eq!(config.parallel.n_workers, 4);
-    /// # std::fs::remove_dir_all(&dir)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// Reads and checks config files, with this process's environment; later files override earlier
+    /// ones.
     ///
     /// # Errors
     /// [`Diagnostics`]: everything that is wrong with the config.

@@ -10,6 +10,16 @@ use super::resolve::child;
 use super::tree::Path;
 
 /// Where a run takes place.
+///
+/// ```
+/// use espnet3_par::Parallel;
+///
+/// // What a config without the section has.
+/// let one = Parallel::default();
+/// assert_eq!((one.env.as_str(), one.n_workers, one.threads_per_worker), ("local", 1, 1));
+/// // As the section `parallel: {env: local, n_workers: 8}`; for `Config::parallel`.
+/// let eight = Parallel { n_workers: 8, ..one };
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parallel {
     /// The section this is from: `parallel`, or `parallel_NAME`.

@@ -13,6 +13,16 @@ use crate::indices::Indices;
 use crate::stage::Stage;
 
 /// What to do when an item fails.
+///
+/// ```
+/// use espnet3_par::OnItemError;
+///
+/// // The words of the YAML key `on_item_error`.
+/// let word: OnItemError = serde_json::from_str(r#""stop""#)?;
+/// assert_eq!(word, OnItemError::Stop);
+/// assert_eq!(OnItemError::default(), OnItemError::Skip);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnItemError {

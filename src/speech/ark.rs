@@ -6,6 +6,21 @@ use super::fbank::Features;
 
 /// The archive entry of `features`, and where in it the object starts that an scp points to.
 ///
+/// ```
+/// use espnet3_par::Record;
+/// use espnet3_par::speech::ark;
+/// use espnet3_par::speech::fbank::Features;
+///
+/// // Two frames of three values.
+/// let features = Features { values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], dim: 3 };
+/// let (bytes, skip) = ark::entry("utt1", &features);
+/// assert!(bytes.starts_with(b"utt1 \0BFM "));
+/// assert_eq!(skip, "utt1 ".len());
+/// // 15 bytes of header, then 32-bit floats.
+/// assert_eq!(bytes.len(), skip + 15 + 4 * 6);
+/// // All records of a shard share the archive; each has its `feats.ark:OFFSET`.
+/// let record = Record::default().append("feats", "feats.ark", bytes, skip);
+/// ```
 /// # Panics
 /// If there are 2^31 frames.
 #[must_use]

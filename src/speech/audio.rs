@@ -9,6 +9,13 @@ use anyhow::{Context, Result, bail};
 use super::{decode, resample, sphere};
 
 /// Mono audio.
+///
+/// ```
+/// use espnet3_par::speech::Audio;
+///
+/// let audio = Audio { samples: vec![0.0; 8_000], sample_rate: 16_000 };
+/// assert_eq!(audio.duration(), 0.5);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audio {
     /// Samples in `[-1, 1)`.
@@ -27,6 +34,14 @@ impl Audio {
 
 /// Which part of a recording is wanted: from `start` to `end` in seconds, the end of the recording
 /// if there is no `end`.
+///
+/// ```
+/// use espnet3_par::speech::audio::Span;
+///
+/// let whole = Span::default();
+/// assert_eq!(whole, Span { start: 0.0, end: None });
+/// let second_minute = Span { start: 60.0, end: Some(120.0) };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Span {
     /// Seconds from the start of the recording.
@@ -48,6 +63,27 @@ pub(crate) struct Decoded {
 /// Reads `span` of the WAV, FLAC or NIST SPHERE file `path`, one channel of it (counted from 0) or
 /// the mean of all, at `sample_rate` Hz. Only the span is decoded where the format can seek.
 ///
+/// ```
+/// use espnet3_par::speech::audio::{self, Span};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("silence.wav");
+/// # // The header of a WAV file of 32000 bytes: 16-bit PCM, mono, 16 kHz.
+/// # let mut bytes = b"RIFF\x24\x7d\0\0WAVE\
+/// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+/// #     data\0\x7d\0\0".to_vec();
+/// # bytes.resize(44 + 2 * 16_000, 0);
+/// # std::fs::write(&path, bytes)?;
+/// // `path` is one second of silence at 16 kHz.
+/// let all = audio::read(&path, Span::default(), None, 16_000)?;
+/// assert_eq!(all.samples, vec![0.0; 16_000]);
+/// let quarter = audio::read(&path, Span { start: 0.5, end: Some(0.75) }, Some(0), 8_000)?;
+/// assert_eq!((quarter.samples.len(), quarter.duration()), (2_000, 0.25));
+///
+/// let error = audio::read(&path, Span::default(), Some(1), 16_000).expect_err("it is mono");
+/// assert!(format!("{error:#}").ends_with("no channel 1: the file has 1, counted from 0"));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 /// # Errors
 /// Names the path and what is wrong: no such file, an unknown format, a damaged or truncated file,
 /// no such channel, a span that ends more than half a second after the recording.

@@ -9,6 +9,26 @@ use realfft::{RealFftPlanner, RealToComplex};
 use super::mel::{self, Filter};
 
 /// What Kaldi calls the options of the same names.
+///
+/// ```
+/// use espnet3_par::speech::Fbank;
+/// use espnet3_par::speech::fbank::Options;
+///
+/// let kaldi = Options {
+///     sample_rate: 16_000,
+///     num_mel_bins: 23,
+///     frame_length: 25.0,
+///     frame_shift: 10.0,
+///     low_freq: 20.0,
+///     high_freq: 0.0,
+/// };
+/// // For telephone speech up to 3600 Hz: 400 Hz less than the Nyquist frequency.
+/// let telephone = Options { sample_rate: 8_000, high_freq: -400.0, ..kaldi };
+/// assert_eq!(Fbank::new(&telephone)?.frame_length(), 200);
+/// // There is nothing above 4000 Hz.
+/// assert!(Fbank::new(&Options { high_freq: 5_000.0, ..telephone }).is_err());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// Hz.
@@ -26,6 +46,14 @@ pub struct Options {
 }
 
 /// A matrix of features, row by row.
+///
+/// ```
+/// use espnet3_par::speech::fbank::Features;
+///
+/// let features = Features { values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], dim: 3 };
+/// assert_eq!(features.num_frames(), 2);
+/// assert_eq!(features.frames().last(), Some([3.0, 4.0, 5.0].as_slice()));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// `num_frames * dim` values.
@@ -48,6 +76,34 @@ impl Features {
 }
 
 /// Computes [`Features`]; its tables are made once.
+///
+/// ```
+/// use espnet3_par::speech::Fbank;
+/// use espnet3_par::speech::fbank::Options;
+///
+/// let fbank = Fbank::new(&Options {
+///     sample_rate: 16_000, // Hz
+///     num_mel_bins: 80,
+///     frame_length: 25.0, // ms
+///     frame_shift: 10.0,  // ms
+///     low_freq: 20.0,     // Hz
+///     high_freq: 0.0,     // the Nyquist frequency
+/// })?;
+/// assert_eq!((fbank.frame_length(), fbank.dim()), (400, 80));
+///
+/// // One second of a 1 kHz tone, samples in `[-1, 1)`.
+/// let step = std::f32::consts::TAU * 1_000.0 / 16_000.0;
+/// let samples: Vec<f32> = (0..16_000).map(|i| 0.5 * (step * i as f32).sin()).collect();
+/// let features = fbank.compute(&samples);
+/// // The last frame starts at the last multiple of 160 samples that leaves 400.
+/// assert_eq!((features.num_frames(), features.dim), (98, 80));
+/// assert_eq!(features.values.len(), 98 * 80);
+/// // Natural logarithms of energies: the tone stands out.
+/// for frame in features.frames() {
+///     assert!(frame[28] > frame[60]);
+/// }
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct Fbank {
     window: Vec<f32>,
     shift: usize,

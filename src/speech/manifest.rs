@@ -11,6 +11,22 @@ use super::audio::Span;
 use super::tables;
 
 /// One utterance of a manifest.
+///
+/// ```
+/// use espnet3_par::speech::audio::Span;
+/// use espnet3_par::speech::{Source, Utterance};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let manifest = folder.join("train.tsv");
+/// std::fs::write(&manifest, "utt_id\tpath\tstart\tend\nutt1\tmeeting.flac\t1.5\t4\n")?;
+/// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16_000 };
+/// let Utterance { id, path, span, duration } = source.utterances()?.get(0)?.clone();
+/// assert_eq!((id.as_str(), path.to_str()), ("utt1", Some("meeting.flac")));
+/// // Seconds.
+/// assert_eq!((span, duration), (Span { start: 1.5, end: Some(4.0) }, Some(2.5)));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
     /// The utterance id.
@@ -30,7 +46,7 @@ pub struct Utterance {
 /// # Errors
 /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
 /// utterances of one id, a pipe command.
-pub fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance>> {
+pub(crate) fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance>> {
     let text = read_text(path)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let lines = match extension {

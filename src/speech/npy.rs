@@ -3,6 +3,16 @@
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>
 
 /// A `.npy` of 32-bit floats in C order.
+///
+/// ```
+/// use espnet3_par::Record;
+/// use espnet3_par::speech::npy;
+///
+/// // Two rows of three values.
+/// let bytes = npy::float32(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &[2, 3]);
+/// assert!(bytes.starts_with(b"\x93NUMPY"));
+/// let record = Record::default().file("embedding", "utt1.npy", bytes);
+/// ```
 #[must_use]
 pub fn float32(values: &[f32], shape: &[usize]) -> Vec<u8> {
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -11,14 +21,14 @@ pub fn float32(values: &[f32], shape: &[usize]) -> Vec<u8> {
 
 /// A `.npy` of 64-bit floats in C order.
 #[must_use]
-pub fn float64(values: &[f64], shape: &[usize]) -> Vec<u8> {
+pub(crate) fn float64(values: &[f64], shape: &[usize]) -> Vec<u8> {
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     array("<f8", shape, &data)
 }
 
 /// A `.npy` of one 64-bit integer.
 #[must_use]
-pub fn int64(value: i64) -> Vec<u8> {
+pub(crate) fn int64(value: i64) -> Vec<u8> {
     array("<i8", &[], &value.to_le_bytes())
 }
 
@@ -41,7 +51,7 @@ fn array(kind: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
 /// # Panics
 /// If an array has 4 GiB.
 #[must_use]
-pub fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     // 1 January 1980, ZIP's earliest: the same input gives the same bytes.
     const TIME_AND_DATE: [u8; 4] = [0, 0, 0x21, 0];
     let size = |length: usize| u32::try_from(length).expect("under 4 GiB").to_le_bytes();

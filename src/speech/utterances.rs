@@ -11,11 +11,41 @@ use crate::Dataset;
 use crate::checksum;
 
 /// Where a stage's audio comes from.
+///
+/// ```
+/// use std::fs;
+/// use espnet3_par::speech::Source;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let manifest = folder.join("wav.scp");
+/// let segments = folder.join("segments");
+/// fs::write(&manifest, "meeting audio/meeting.flac\n")?;
+/// // UTT_ID RECORDING START END, in seconds.
+/// fs::write(&segments, "meeting-a meeting 0.5 2\nmeeting-b meeting 2.5 3\n")?;
+/// let source = Source {
+///     manifest: &manifest,
+///     segments: Some(&segments),
+///     channel: None,
+///     sample_rate: 16_000,
+/// };
+///
+/// // The audio need not be there yet.
+/// let utterances = source.utterances()?;
+/// let second = utterances.get(1)?;
+/// assert_eq!((second.id.as_str(), second.span.start, second.span.end), ("meeting-b", 2.5, Some(3.0)));
+/// assert_eq!(second.path.to_str(), Some("audio/meeting.flac"));
+/// assert_eq!(second.duration, Some(0.5));
+/// // For a provider's `inputs`.
+/// assert_eq!(source.inputs()?["segments"], espnet3_par::sha256(&segments)?);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// See [`manifest::read`].
+    /// `*.jsonl` and `*.json` are JSON lines, `*.tsv` is a table, everything else is a `wav.scp`.
     pub manifest: &'a Path,
-    /// A Kaldi `segments` file.
+    /// A Kaldi `segments` file, which cuts recordings into utterances; without it the one beside a
+    /// `wav.scp`, if any.
     pub segments: Option<&'a Path>,
     /// The channel to take, counted from 0; `None` is the mean of all.
     pub channel: Option<usize>,
@@ -24,6 +54,32 @@ pub struct Source<'a> {
 }
 
 /// The utterances of a manifest.
+///
+/// ```
+/// use espnet3_par::Dataset;
+/// use espnet3_par::speech::Source;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # // The header of a WAV file of 32000 bytes: 16-bit PCM, mono, 16 kHz.
+/// # let mut bytes = b"RIFF\x24\x7d\0\0WAVE\
+/// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+/// #     data\0\x7d\0\0".to_vec();
+/// # bytes.resize(44 + 2 * 16_000, 0);
+/// # std::fs::write(folder.join("silence.wav"), bytes)?;
+/// // `silence.wav` is one second at 16 kHz.
+/// let manifest = folder.join("train.jsonl");
+/// std::fs::write(&manifest, r#"{"utt_id": "utt1", "path": "silence.wav", "duration": 1.0}"#)?;
+/// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 8_000 };
+/// let utterances = source.utterances()?;
+///
+/// assert_eq!((utterances.len(), utterances.costs()), (1, Some(vec![1.0])));
+/// assert_eq!(utterances.name(0).as_deref(), Some("utt1 (silence.wav)"));
+/// // The path is beside the manifest, and the audio comes at 8 kHz, as the source says.
+/// assert_eq!(utterances.audio(0)?.samples.len(), 8_000);
+/// assert!(utterances.get(1).is_err());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Utterances {
     utterances: Vec<Utterance>,
@@ -36,7 +92,8 @@ impl Source<'_> {
     /// Lists the utterances, without touching their audio.
     ///
     /// # Errors
-    /// As [`manifest::read`].
+    /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
+    /// utterances of one id, a pipe command.
     pub fn utterances(&self) -> Result<Utterances> {
         Ok(Utterances {
             utterances: manifest::read(self.manifest, self.segments)?,

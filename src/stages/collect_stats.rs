@@ -78,7 +78,38 @@ impl InferenceProvider for CollectStatsProvider {
     }
 }
 
-/// The runner.
+/// The runner of `collect_stats`: sums over the frames of one utterance. Its merge makes them the
+/// mean and variance of all.
+///
+/// ```
+/// use espnet3_par::stages::CollectStats;
+/// use espnet3_par::{EnvironmentProvider, Runner};
+/// use serde_json::json;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # // The header of a WAV file of 32000 bytes: 16-bit PCM, mono, 16 kHz.
+/// # let mut bytes = b"RIFF\x24\x7d\0\0WAVE\
+/// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+/// #     data\0\x7d\0\0".to_vec();
+/// # bytes.resize(44 + 2 * 16_000, 0);
+/// # std::fs::write(folder.join("silence.wav"), bytes)?;
+/// // One second of silence at 16 kHz.
+/// std::fs::write(folder.join("wav.scp"), "utt1 silence.wav\n")?;
+/// type Provider = <CollectStats as Runner>::Provider;
+/// // The section `collect_stats:` of a config.
+/// let section = json!({"manifest": folder.join("wav.scp"), "num_mel_bins": 40});
+/// let env = serde_json::from_value::<Provider>(section)?.build_env_local()?;
+/// let record = CollectStats::forward(0, &env)?;
+/// assert_eq!(record.get::<String>("utt_id")?, "utt1");
+/// // 25 ms every 10 ms of one second.
+/// assert_eq!(record.get::<u64>("num_frames")?, 98);
+/// assert_eq!(record.get::<Vec<f64>>("sum")?.len(), 40);
+///
+/// CollectStats::merge(&mut [Ok(record)].into_iter(), folder)?;
+/// assert!(folder.join("feats_stats.npz").exists());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct CollectStats;
 
 #[derive(Serialize, Deserialize)]

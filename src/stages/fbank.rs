@@ -116,7 +116,35 @@ impl InferenceProvider for FbankProvider {
     }
 }
 
-/// The runner.
+/// The runner of `fbank`: features of one utterance, into an archive of the shard (`format: ark`)
+/// or a file of its own (`format: npy`).
+///
+/// ```
+/// use espnet3_par::stages::Fbank;
+/// use espnet3_par::{EnvironmentProvider, Runner};
+/// use serde_json::json;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # // The header of a WAV file of 32000 bytes: 16-bit PCM, mono, 16 kHz.
+/// # let mut bytes = b"RIFF\x24\x7d\0\0WAVE\
+/// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+/// #     data\0\x7d\0\0".to_vec();
+/// # bytes.resize(44 + 2 * 16_000, 0);
+/// # std::fs::write(folder.join("silence.wav"), bytes)?;
+/// // One second of silence at 16 kHz.
+/// std::fs::write(folder.join("wav.scp"), "utt1 silence.wav\n")?;
+/// type Provider = <Fbank as Runner>::Provider;
+/// // The section `fbank:` of a config.
+/// let section = json!({"manifest": folder.join("wav.scp"), "num_mel_bins": 40, "format": "npy"});
+/// let env = serde_json::from_value::<Provider>(section)?.build_env_local()?;
+/// let record = Fbank::forward(0, &env)?;
+/// assert_eq!(record.get::<String>("utt_id")?, "utt1");
+/// // 25 ms every 10 ms of one second.
+/// assert_eq!(record.get::<u64>("num_frames")?, 98);
+/// assert_eq!(record.get::<u64>("dim")?, 40);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct Fbank;
 
 #[derive(Serialize)]

@@ -1,22 +1,51 @@
-//! The built-in stages.
+//! The built-in stages, one runner each.
 
 use crate::Stage;
 
 #[cfg(feature = "speech")]
-pub mod collect_stats;
+mod collect_stats;
 #[cfg(feature = "speech")]
-pub mod fbank;
+mod fbank;
 #[cfg(feature = "speech")]
 mod files;
 #[cfg(feature = "candle")]
-pub mod vad;
+mod vad;
 
-/// The stages that this build has.
+#[cfg(feature = "speech")]
+pub use collect_stats::CollectStats;
+#[cfg(feature = "speech")]
+pub use fbank::Fbank;
+#[cfg(feature = "candle")]
+pub use vad::Vad;
+
+/// The stages that this build has; a recipe's own program can list its own after them.
+///
+/// ```no_run
+/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// # struct Square;
+/// # impl Runner for Square {
+/// #     type Provider = Numbers;
+/// #     fn forward(idx: u64, _n: &u64) -> Result<Record> { Record::new(idx * idx) }
+/// # }
+/// use espnet3_par::stages::STAGES;
+///
+/// fn main() -> std::process::ExitCode {
+///     let own = [Stage::new::<Square>("square", "squares of the first n numbers")];
+///     espnet3_par::main(&[STAGES, &own].concat())
+/// }
+/// ```
 pub static STAGES: &[Stage] = &[
     #[cfg(feature = "candle")]
-    Stage::new::<vad::Vad>("vad", "speech segments by Silero VAD"),
+    Stage::new::<Vad>("vad", "speech segments by Silero VAD"),
     #[cfg(feature = "speech")]
-    Stage::new::<fbank::Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
+    Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
-    Stage::new::<collect_stats::CollectStats>("collect_stats", "mean and variance of the features"),
+    Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
 ];

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::checksum;
 use crate::speech::{Source, Utterances};
 use crate::{Env, InferenceProvider, Record, Runner};
-pub use silero::{SAMPLE_RATE, Silero, WINDOW};
-pub use timestamps::{Options, Segment, speech_timestamps};
+use silero::{SAMPLE_RATE, Silero};
+use timestamps::{Options, speech_timestamps};
 
 /// The parameters of `vad`, the section of that name. The thresholds and durations are those of
 /// Silero's `get_speech_timestamps`, with its defaults.
@@ -130,7 +130,31 @@ impl InferenceProvider for VadProvider {
     }
 }
 
-/// The runner.
+/// The runner of `vad`: `segments`, the `[start, end]` of each piece of speech in seconds.
+///
+/// A program that has it under another name, beside stages of its own:
+///
+/// ```
+/// use espnet3_par::stages::Vad;
+/// use espnet3_par::{Config, Stage};
+///
+/// static STAGES: &[Stage] = &[Stage::new::<Vad>("speech", "where people speak")];
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("train.yaml");
+/// std::fs::write(&file, "
+/// stage: speech
+/// output_dir: exp/speech
+/// speech:
+///   manifest: data/wav.scp
+///   model: silero_vad.onnx
+///   threshold: 0.6               # probability of speech
+///   min_silence_duration_ms: 200 # shorter pauses do not end speech
+/// ")?;
+/// let config = Config::from_files(&[file], STAGES)?;
+/// assert_eq!(config.params["threshold"], 0.6);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct Vad;
 
 #[derive(Serialize)]

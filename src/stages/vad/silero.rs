@@ -10,9 +10,9 @@ use candle_core::{Device, Tensor};
 use super::onnx::{self, Weight};
 
 /// The sample rate of the network in Hz.
-pub const SAMPLE_RATE: u32 = 16_000;
+pub(crate) const SAMPLE_RATE: u32 = 16_000;
 /// Samples per window: 32 ms.
-pub const WINDOW: usize = 512;
+pub(crate) const WINDOW: usize = 512;
 
 const CONTEXT: usize = 64;
 /// Samples mirrored after a window, so that its last spectrum frame is whole.
@@ -24,7 +24,7 @@ const HIDDEN: usize = 128;
 const BATCH: usize = 512;
 
 /// Silero VAD.
-pub struct Silero {
+pub(crate) struct Silero {
     /// Cosines and sines: (258, 1, 256).
     basis: Tensor,
     /// Weight (out, in, 3), bias (1, out, 1), stride.
@@ -42,7 +42,7 @@ impl Silero {
     ///
     /// # Errors
     /// When the file is not that model.
-    pub fn from_onnx(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_onnx(bytes: &[u8]) -> Result<Self> {
         let weights = onnx::weights(bytes)?;
         // `silero_vad.onnx` has one branch per sample rate, with the same names but for a prefix.
         const BASIS: &str = "stft.forward_basis_buffer";
@@ -91,7 +91,7 @@ impl Silero {
     ///
     /// # Errors
     /// None are expected: shapes were checked when the model was loaded.
-    pub fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
+    pub(crate) fn probabilities(&self, samples: &[f32]) -> Result<Vec<f32>> {
         self.batched(samples, BATCH)
     }
 

@@ -5,8 +5,7 @@ use super::silero::{SAMPLE_RATE, WINDOW};
 
 /// See [`VadProvider`](super::VadProvider).
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[allow(missing_docs, reason = "documented there")]
-pub struct Options {
+pub(crate) struct Options {
     pub threshold: f64,
     pub neg_threshold: f64,
     pub min_speech_duration_ms: u32,
@@ -17,7 +16,7 @@ pub struct Options {
 
 /// Speech from sample `start` up to sample `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
+pub(crate) struct Segment {
     /// The first sample.
     pub start: u64,
     /// The sample after the last.
@@ -33,7 +32,11 @@ fn samples(milliseconds: u32) -> u64 {
 
 /// The segments of speech in audio of `length` samples, given the probability of every window.
 #[must_use]
-pub fn speech_timestamps(probabilities: &[f32], length: u64, options: &Options) -> Vec<Segment> {
+pub(crate) fn speech_timestamps(
+    probabilities: &[f32],
+    length: u64,
+    options: &Options,
+) -> Vec<Segment> {
     let mut segments = detect(probabilities, length, options);
     pad(&mut segments, length, samples(options.speech_pad_ms));
     segments
