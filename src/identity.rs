@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub host: String,
-    /// The kernel's id of this boot: `/proc/sys/kernel/random/boot_id`, proc(5).
+    /// The kernel's id of this boot, `/proc/sys/kernel/random/boot_id`, proc(5), and the namespace
+    /// of its pids.
     pub boot: String,
     pub pid: u32,
     /// Ticks from boot to the process's start: field 22 of `/proc/PID/stat`, proc_pid_stat(5).
@@ -60,8 +61,8 @@ fn stat(pid: u32) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// Eight hexadecimal digits that no other process of the run has: a worker's name is in the name
-/// of the folders it claims.
+/// Eight hexadecimal digits, other ones at each call. Where they must be nobody else's, the file
+/// they name is made with `create_new`.
 pub(crate) fn random_name() -> String {
     use std::hash::{BuildHasher, Hasher};
     // RandomState is seeded by the operating system; each state differs from the last.

@@ -33,6 +33,13 @@ pub(crate) struct Job {
     pub argv: Vec<String>,
 }
 
+/// The process that is a job's task, and the run directory it works in.
+#[derive(Debug, Serialize, Deserialize)]
+struct Task {
+    run: u64,
+    process: Process,
+}
+
 impl Job {
     /// Puts the job on disk under the next free number.
     pub(crate) fn register(mut self, run: &RunDir) -> Result<Self> {
@@ -58,15 +65,19 @@ impl Job {
     /// Notes the process that is its task.
     pub(crate) fn note_task(&self, run: &RunDir, pid: u32) -> Result<()> {
         let path = run.task_json(self.number);
-        atomic_file::write(&path, &serde_json::to_vec(&Process::of(pid))?)
-            .with_context(|| format!("failed to write {}", path.display()))
+        atomic_file::write(
+            &path,
+            &serde_json::to_vec(&Task { run: run.id(), process: Process::of(pid) })?,
+        )
+        .with_context(|| format!("failed to write {}", path.display()))
     }
 
     /// The processes of this host that are tasks of the run's jobs and live.
     pub(crate) fn living_tasks(run: &RunDir) -> Vec<Process> {
         Self::numbers(run)
             .filter_map(|job| serde_json::from_slice(&std::fs::read(run.task_json(job)).ok()?).ok())
-            .filter(|task: &Process| task.lives() == Some(true))
+            .filter(|task: &Task| task.run == run.id() && task.process.lives() == Some(true))
+            .map(|task| task.process)
             .collect()
     }
 

@@ -24,6 +24,16 @@ const THREADS: [&str; 4] =
 /// A program that has not begun after so long will not.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A program could not be started.
+#[derive(Debug)]
+pub(crate) struct NotStarted(String);
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "failed to start `{}`", self.0)
+    }
+}
+
 /// A program that was started.
 pub(crate) struct Started {
     handle: duct::Handle,
@@ -32,7 +42,7 @@ pub(crate) struct Started {
 
 impl Started {
     fn start(argv: &[String], dir: &Path, log: &File, env: &[(&str, String)]) -> Result<Self> {
-        let what = || format!("failed to start `{}`", shell_words::join(argv));
+        let what = || NotStarted(shell_words::join(argv));
         let mut command = duct::cmd(&argv[0], &argv[1..]);
         for (name, value) in env {
             command = command.env(name, value);

@@ -25,6 +25,8 @@ const LEASE: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Worker {
     pub worker: String,
+    /// The run directory it works in, [`RunDir::id`]: in a copy of that, nobody works.
+    pub run: u64,
     /// Which submission started it, and its place in that.
     pub job: u32,
     pub rank: u32,
@@ -66,6 +68,7 @@ impl Worker {
     pub(crate) fn enter(run: &RunDir, worker: &str, job: u32, rank: u32) -> io::Result<Self> {
         let worker = Self {
             worker: worker.to_owned(),
+            run: run.id(),
             job,
             rank,
             process: Process::current(),
@@ -102,7 +105,7 @@ impl Worker {
 
     /// Whether it lives: by its own word, by its process on this host, by its lease elsewhere.
     pub(crate) fn life(&self, run: &RunDir) -> Life {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.run != run.id() {
             return Life::Dead;
         }
         match self.process.lives() {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::atomic_file::{is_scratch, scratch};
@@ -77,6 +78,11 @@ impl RunDir {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory itself, told apart from a copy of it, on whatever host: its inode number.
+    pub(crate) fn id(&self) -> u64 {
+        std::fs::metadata(&self.root).map_or(0, |root| root.ino())
     }
 
     /// What is to be done; there is a run where this file is.

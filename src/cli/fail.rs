@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::collect::Incomplete;
 use crate::config::Diagnostics;
+use crate::launch::NotStarted;
 use crate::refused::Refused;
 
 /// Writes a line to stdout. A reader that has gone away, `head` say, is an error like any other here.
@@ -24,7 +25,6 @@ pub(super) enum Exit {
     SomeFailed = 1,
     BadConfig = 2,
     Incomplete = 3,
-    #[allow(dead_code, reason = "documented; a scheduler comes with the first cluster")]
     Scheduler = 4,
     Other = 5,
     Interrupted = 130,
@@ -86,6 +86,8 @@ impl From<anyhow::Error> for Fail {
     fn from(error: anyhow::Error) -> Self {
         let (exit, hint) = if let Some(refused) = error.downcast_ref::<Refused>() {
             (Exit::BadConfig, Some(refused.hint.clone()))
+        } else if error.is::<NotStarted>() {
+            (Exit::Scheduler, None)
         } else if error.is::<Incomplete>() {
             let ways =
                 "run the same config again to resume, or take what is there with `--partial`";

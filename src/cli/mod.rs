@@ -30,7 +30,7 @@ Exit codes:
   1    done, but some items failed: see errors.jsonl in the run directory
   2    the config or the command line is wrong
   3    not complete: run again to resume
-  4    the scheduler failed
+  4    workers could not be started, or the scheduler failed
   5    anything else, such as a full disk
   130  interrupted";
 

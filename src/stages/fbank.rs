@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::write_atomically;
+use crate::collect::write_to;
 use crate::speech::{self, Source, Utterances, ark, fbank, npy};
 use crate::{Env, InferenceProvider, Record, Runner};
 
@@ -189,8 +189,8 @@ impl Runner for Fbank {
     /// Writes `feats.scp` and `utt2num_frames`, as in a Kaldi data directory.
     fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
         let frames = output_dir.join("utt2num_frames");
-        write_atomically(&output_dir.join("feats.scp"), |scp| {
-            write_atomically(&frames, |utt2num_frames| {
+        write_to(&output_dir.join("feats.scp"), |scp| {
+            write_to(&frames, |utt2num_frames| {
                 for record in records {
                     let record = record?;
                     let utt_id: String = record.get("utt_id")?;

@@ -6,8 +6,6 @@ use crate::Stage;
 mod collect_stats;
 #[cfg(feature = "speech")]
 mod fbank;
-#[cfg(feature = "speech")]
-mod files;
 #[cfg(feature = "candle")]
 mod vad;
 

@@ -15,7 +15,8 @@ const MASKS: &[(&str, &str)] = &[
     ("\"pid\":*", "\"pid\":[PID]"),
     ("\"start\":*", "\"start\":[START]"),
     ("\"host\":\"~\"", "\"host\":\"[HOST]\""),
-    ("\"boot\":\"~\"", "\"boot\":\"[BOOT]\""),
+    ("\"boot\":\"~ pid:[*]\"", "\"boot\":\"[BOOT]\""),
+    ("\"run\":*", "\"run\":[INODE]"),
 ];
 
 /// `text` without what differs from run to run.
