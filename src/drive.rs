@@ -227,7 +227,10 @@ pub(crate) fn submit_and_wait(
                 rest = Rest::new();
             }
         }
-        rest.sleep();
+        match &task {
+            Some(task) => task.rest(rest.0)?,
+            None => std::thread::sleep(rest.0),
+        }
     }
 }
 
@@ -242,9 +245,5 @@ impl Rest {
 
     fn looked(&mut self, took: Duration) {
         self.0 = (self.0.mul_f64(1.2)).min(Duration::from_millis(100)).max(took * 20);
-    }
-
-    fn sleep(&self) {
-        std::thread::sleep(self.0);
     }
 }

@@ -64,6 +64,12 @@ impl Started {
         Ok(self.handle.try_wait()?.map(|output| output.status))
     }
 
+    /// Waits for its end, but no longer than `most`.
+    pub(crate) fn rest(&self, most: Duration) -> Result<()> {
+        self.handle.wait_timeout(most)?;
+        Ok(())
+    }
+
     /// Waits until it has a session of its own, or has ended: before that it hears what the
     /// terminal's processes hear.
     pub(crate) fn wait_for_session(&self) -> Result<()> {
