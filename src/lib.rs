@@ -139,6 +139,7 @@ mod collect;
 mod drive;
 mod launch;
 mod parallel;
+mod signals;
 mod status;
 mod survey;
 mod task;

@@ -11,13 +11,13 @@ use std::thread;
 
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
 
 use crate::job::Job;
 use crate::launch::{start_worker, terminate};
 use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
+use crate::signals::listen;
 use crate::stop::Stop;
 use crate::survey::{Mark, mark};
 
@@ -35,7 +35,7 @@ const DEATHS_WITHOUT_RECORD: u32 = 20;
 pub(crate) fn keep_workers(run: &RunDir, job: &Job, processes: u32) -> Result<()> {
     let stopping = AtomicBool::new(false);
     let pids: Mutex<Vec<u32>> = Mutex::default();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
+    let mut signals = listen(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let handle = signals.handle();
     thread::scope(|scope| {
         let slots: Vec<_> = (0..processes)

@@ -13,6 +13,7 @@ use crate::in_hand::InHand;
 use crate::log::log;
 use crate::roster::{Ended, LEASE_TOUCH, Worker, touch};
 use crate::run_dir::RunDir;
+use crate::signals::listen;
 use crate::stop::Stop;
 
 /// Records reach the disk at least so often.
@@ -47,7 +48,7 @@ pub(crate) fn keep(run: &RunDir, worker: &Worker, in_hand: &InHand, exits: Exits
     };
     let ears = watch.clone();
     thread::spawn(move || watch.beat());
-    match Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]) {
+    match listen(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2]) {
         Ok(signals) => {
             thread::spawn(move || ears.hear(signals));
         }

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::fail::{Exit, Fail, say, tell};
 use super::progress::Bar;
@@ -18,6 +17,7 @@ use crate::launch::start_task;
 use crate::refused::Refused;
 use crate::roster::{Ended, Life, Worker, at_work, life, reserve_name, touch};
 use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
+use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::Survey;
@@ -119,8 +119,7 @@ impl Run {
             return Ok(if complete { Ending::Complete } else { Ending::Incomplete });
         }
         let mut bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
-        let signals =
-            Signals::new([SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
+        let signals = listen(&[SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
         let resubmits = config.parallel.max_resubmits;
         let ending = submit_and_wait(planned, &job, resubmits, Some(signals), &mut |event| {
             match event {

@@ -103,3 +103,24 @@ fn sighup_of_a_closed_terminal() {
     assert_eq!(claimed(&recipe.root), [""; 0]);
     recipe.finish_and_compare(&[]);
 }
+
+/// `nohup` means that the end of the terminal is not the run's.
+#[test]
+fn sighup_that_is_ignored() {
+    let recipe = Recipe::held_at(
+        299,
+        "toy: {n: 300, sleep_ms: 1}\nparallel: {env: local, n_workers: 2, shard_size: 30}",
+    );
+    let toy = crate::common::recipe::toy();
+    let driver = recipe.start_with(&[], |command| {
+        *command = std::process::Command::new("nohup");
+        command.arg(toy).args(["run", "conf.yaml"]).current_dir(recipe.path(""));
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::null());
+    });
+    wait_until("records", || recorded(&recipe.root).len() >= 10);
+    driver.signal(Signal::SIGHUP);
+    recipe.release();
+    driver.wait().expect_code(0);
+    recipe.finish_and_compare(&[]);
+}
