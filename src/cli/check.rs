@@ -54,8 +54,11 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
         spec.num_shards(),
     );
     text += &format!(
-        "# {}: {} workers of {} threads, batches of {}\n",
-        parallel.env, parallel.n_workers, parallel.threads_per_worker, config.batch_size,
+        "# {}: {}, {} each, batches of {}\n",
+        parallel.env,
+        count(parallel.n_workers as usize, "worker"),
+        count(parallel.threads_per_worker as usize, "thread"),
+        config.batch_size,
     );
     let place = run.root().display();
     if *resumes && run.shards().is_dir() {
