@@ -11,11 +11,11 @@ use crate::job::Job;
 use crate::launch::{Started, kill_session, start_task, task_argv, terminate};
 use crate::plan;
 use crate::refused::Refused;
-use crate::roster::{Life, life};
+use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
-use crate::survey::{Progress, Survey, mark};
+use crate::survey::{Mark, Progress, Survey, mark};
 
 /// A run that is ready to be submitted; nothing is on disk yet.
 pub(crate) struct Planned {
@@ -23,11 +23,23 @@ pub(crate) struct Planned {
     /// The one that is on disk, where there is one.
     pub spec: Spec,
     pub resumes: bool,
+    /// What the run directory holds goes first.
+    pub replaces: bool,
 }
 
 impl Planned {
     /// Puts the plan on disk, or joins the one that is there.
     pub(crate) fn establish(self) -> Result<Self> {
+        if self.replaces && self.run.exists() {
+            if !at_work(&self.run).is_empty() {
+                let run = self.run.root().display();
+                let hint = format!("`espnet3-par cancel {run}` stops them");
+                return Err(Refused::new(format!("workers are at work in {run}"), hint).into());
+            }
+            self.run
+                .clear()
+                .with_context(|| format!("failed to clear {}", self.run.root().display()))?;
+        }
         let wanted = self.spec.fingerprint.clone();
         let spec = self.spec.establish(&self.run)?;
         same_run(&wanted, &spec.fingerprint, &self.run)?;
@@ -44,10 +56,10 @@ fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<()
     }
     let mut message = format!("{} holds a run with another config", run.root().display());
     let show = |value: &Option<serde_json::Value>| {
-        value.as_ref().map_or_else(|| "(not there)".to_owned(), ToString::to_string)
+        value.as_ref().map_or_else(|| "not set".to_owned(), ToString::to_string)
     };
     for Difference { key, ours, theirs } in &differences {
-        message += &format!("\n  {key}: {} there, {} now", show(theirs), show(ours));
+        message += &format!("\n  {key}: {} before, {} now", show(theirs), show(ours));
     }
     let ways = "`--restart` throws the old records away; \
                 `--set output_dir=ANOTHER` keeps them and starts a new run";
@@ -78,21 +90,30 @@ pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
     }
     let run = RunDir::new(&config.output_dir);
     let fingerprint = fingerprint(config)?;
+    let mut replaces = anew;
     if run.exists() && !anew {
         let spec = Spec::read(&run)?;
-        same_run(&fingerprint, &spec.fingerprint, &run)?;
-        return Ok(Planned { run, spec, resumes: true });
+        match same_run(&fingerprint, &spec.fingerprint, &run) {
+            Ok(()) => return Ok(Planned { run, spec, resumes: true, replaces: false }),
+            // Nothing was computed with the other config: there is nothing to choose.
+            Err(_) if barren(&run) => replaces = true,
+            Err(refused) => return Err(refused.into()),
+        }
     }
     let bounds = cut(config, &fingerprint)?;
-    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false })
+    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false, replaces })
+}
+
+/// Whether a run was tried, has neither a record nor a failed item, and nobody works on it.
+fn barren(run: &RunDir) -> bool {
+    Job::all_ended(run)
+        && at_work(run).is_empty()
+        && mark(run).is_ok_and(|mark| mark == Mark::default())
 }
 
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
-    let num_items = config
-        .loaded
-        .num_items()
-        .with_context(|| format!("failed to count the items of stage `{stage}`"))?;
+    let num_items = config.loaded.num_items().map_err(|error| no_input(stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -101,12 +122,19 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
         };
         return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
-    let inputs = config
-        .loaded
-        .inputs()
-        .with_context(|| format!("failed to read the inputs of stage `{stage}`"))?;
+    let inputs = config.loaded.inputs().map_err(|error| no_input(stage, &error))?;
     let (stage, params) = (stage.to_owned(), config.params.clone());
     Ok(Fingerprint { stage, params, inputs, num_items, indices })
+}
+
+/// The provider cannot make anything of what the config names.
+fn no_input(stage: &str, error: &anyhow::Error) -> Refused {
+    let here = std::env::current_dir().unwrap_or_default();
+    let hint = format!(
+        "see the section `{stage}` of the config; relative paths start at {}",
+        here.display()
+    );
+    Refused::new(format!("stage `{stage}` cannot start: {error:#}"), hint)
 }
 
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {

@@ -81,6 +81,15 @@ impl Job {
             .collect()
     }
 
+    /// Whether there were jobs, and each has started its task: none is about to, and of those that
+    /// did, [`living_tasks`](Self::living_tasks) knows.
+    pub(crate) fn all_ended(run: &RunDir) -> bool {
+        let mut jobs = Self::numbers(run).peekable();
+        jobs.peek().is_some()
+            && jobs.all(|job| run.task_json(job).is_file())
+            && Self::living_tasks(run).is_empty()
+    }
+
     fn numbers(run: &RunDir) -> impl Iterator<Item = u32> {
         (1..).take_while(|number| run.job(*number).is_dir())
     }

@@ -108,6 +108,11 @@ impl RunDir {
         format!("shards/{}/{file}", ShardName { shard, state: ShardState::Done })
     }
 
+    /// What a record says of a file, as a path that can be opened from here.
+    pub(crate) fn open_path(&self, field: &str) -> Option<String> {
+        field.starts_with("shards/split.").then(|| self.root.join(field).display().to_string())
+    }
+
     pub(crate) fn workers(&self) -> PathBuf {
         self.root.join("workers")
     }

@@ -145,6 +145,14 @@ impl Status {
         })
     }
 
+    /// Whether no worker of the last submission could build its env.
+    pub(crate) fn no_env(&self) -> bool {
+        let last = self.jobs.last().map_or(0, |job| job.number);
+        let mut ended = self.workers.iter().filter(|worker| worker.job == last).peekable();
+        ended.peek().is_some()
+            && ended.all(|worker| matches!(worker.ended, Some(Ended::EnvFailed { .. })))
+    }
+
     /// The reasons why workers ended before the work did, the same one once, with how many had it.
     pub(crate) fn troubles(&self) -> Vec<(String, usize)> {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();

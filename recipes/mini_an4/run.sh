@@ -18,13 +18,19 @@ stop_stage=6
 conf=conf/train.yaml
 while [ $# -gt 0 ]; do
     case $1 in
-        --stage) stage=$2; shift 2 ;;
-        --stop_stage | --stop-stage) stop_stage=$2; shift 2 ;;
+        --stage) stage=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
+        --stop_stage | --stop-stage) stop_stage=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
         --conf) conf=$2; shift 2 ;;
         --) shift; break ;;
         -h | --help) usage; exit 0 ;;
-        *) usage >&2; exit 2 ;;
+        *) echo "run.sh: unknown option $1; options for \`espnet3-par run\` come after --" >&2; exit 2 ;;
     esac
+done
+for number in "${stage}" "${stop_stage}"; do
+    if ! [[ ${number} =~ ^[1-6]$ ]]; then
+        echo "run.sh: a stage is a number from 1 to 6, not ${number}; see --help" >&2
+        exit 2
+    fi
 done
 
 within() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }

@@ -6,7 +6,7 @@ use super::ConfigArgs;
 use super::fail::{Exit, Fail, say};
 use super::status::count;
 use crate::config::Config;
-use crate::drive::{Planned, job, plan};
+use crate::drive::{Planned, plan};
 use crate::stage::Stage;
 use crate::survey::Survey;
 
@@ -42,16 +42,20 @@ impl Check {
 
 /// The plan in words.
 pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fail> {
-    let Planned { run, spec, resumes } = planned;
+    let Planned { run, spec, resumes, .. } = planned;
     let parallel = &config.parallel;
     let smallest = (0..spec.num_shards()).map(|shard| spec.len(shard)).min().unwrap_or(0);
     let largest = (0..spec.num_shards()).map(|shard| spec.len(shard)).max().unwrap_or(0);
+    let sizes = match (smallest, largest) {
+        (one, other) if one == other => one.to_string(),
+        (one, other) => format!("{one} to {other}"),
+    };
     let mut text = format!(
-        "# stage {}: {} of {} items in {} shards of {smallest} to {largest}\n",
+        "# stage {}: {} of {} items in {} of {sizes}\n",
         config.stage.name,
         spec.total(),
         spec.fingerprint.num_items,
-        spec.num_shards(),
+        count(spec.num_shards(), "shard"),
     );
     text += &format!(
         "# {}: {}, {} each, batches of {}\n",
@@ -71,6 +75,5 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     } else {
         text += &format!("# {place} is new\n");
     }
-    text += &format!("# {}\n", shell_words::join(job(config, run)?.argv));
     Ok(text)
 }

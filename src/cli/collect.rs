@@ -104,7 +104,9 @@ impl Collect {
         read_lines(run, spec, self.partial, |_, line| match (self.format, &self.key, &self.field) {
             (Format::Scp, Some(key), Some(field)) => {
                 let record = parse_record(line)?;
-                Ok(writeln!(out, "{} {}", word(&record, key)?, text(&record, field)?)?)
+                let text = text(&record, field)?;
+                let text = run.open_path(&text).unwrap_or(text);
+                Ok(writeln!(out, "{} {text}", word(&record, key)?)?)
             }
             _ => Ok(out.write_all(line)?),
         })

@@ -14,7 +14,6 @@ mod stages;
 mod status;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -22,7 +21,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostics, Request, environment};
 use crate::stage::Stage;
-use fail::{Exit, Fail, tell};
+use fail::{Exit, Fail, say, tell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -39,11 +38,11 @@ Examples:
   espnet3-par init my_recipe && cd my_recipe && ./run.sh
   espnet3-par check conf/train.yaml --stage vad     what would be done
   espnet3-par run conf/train.yaml --stage vad       do it, wait, collect
-  espnet3-par run conf/train.yaml --detach          do it while you are away
+  espnet3-par run conf/train.yaml --stage vad --detach   do it while you are away
   espnet3-par status exp                            every run under exp
-  espnet3-par collect exp/vad --format scp --key utt_id --field text";
+  espnet3-par collect exp/vad --format scp --key utt_id --field duration";
 
-/// Runs one function over hundreds of thousands of utterances: here or on a cluster.
+/// Runs one function over hundreds of thousands of utterances, and does not lose one.
 ///
 /// A config names a stage and, in its `parallel:` section, where it runs. Running the same config
 /// again resumes: nothing that is on disk is computed twice.
@@ -157,7 +156,11 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "espnet3-par", &mut script);
-            std::io::stdout().write_all(&script).map(|()| Exit::Done).map_err(Fail::from)
+            // clap_complete 4.6 takes the hyphen of the name for a subcommand's in the labels of
+            // the script for bash, and then finds none of them.
+            let script =
+                String::from_utf8_lossy(&script).replace("espnet3__subcmd__par", "espnet3__par");
+            say(script.trim_end()).map(|()| Exit::Done)
         }
     };
     answered.unwrap_or_else(Fail::print).into()

@@ -98,7 +98,7 @@ fn describe(progress: &Progress, new: u64, took: Duration, n_workers: u32) -> St
     if progress.audio > 0.0 {
         // The real-time factor of one worker: seconds of work per second of audio.
         let rtf = seconds * f64::from(n_workers) / progress.audio;
-        text += &format!(", {:.2} h of audio, RTF {rtf:.3}", progress.audio / 3600.0);
+        text += &format!(", {:.2} h of audio, RTF {rtf:.3} a worker", progress.audio / 3600.0);
     }
     text
 }
@@ -115,7 +115,7 @@ mod tests {
         progress.failed = 1;
         progress.audio = 1800.0;
         let speech = describe(&progress, 1, took, 2);
-        assert_eq!(speech, "0.1/s, 12m left, 1 failed, 0.50 h of audio, RTF 0.011");
+        assert_eq!(speech, "0.1/s, 12m left, 1 failed, 0.50 h of audio, RTF 0.011 a worker");
         assert_eq!(describe(&Progress::default(), 0, took, 1), "0.0/s");
     }
 }

@@ -55,6 +55,7 @@ impl Report {
                         "\nhint: raise `max_failed_items`, or set right what failed and add \
                          `--retry-failed`"
                     }
+                    _ if self.status.no_env() => "\nhint: set that right and run again",
                     _ => "\nhint: the same command resumes",
                 };
                 if !self.status.troubles().is_empty() {

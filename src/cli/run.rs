@@ -14,7 +14,6 @@ use crate::collect::collect_and_merge;
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
 use crate::launch::start_task;
-use crate::refused::Refused;
 use crate::roster::{Ended, Life, Worker, at_work, life, reserve_name, touch};
 use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::signals::listen;
@@ -34,7 +33,7 @@ pub(super) struct Run {
     #[arg(long)]
     detach: bool,
     /// Print what would be done.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     dry_run: bool,
     /// Throw away what the run directory holds, and start anew.
     #[arg(long)]
@@ -58,10 +57,11 @@ impl Run {
             say(super::check::describe(&config, &planned)?.trim_end())?;
             return Ok(Exit::Done);
         }
-        if self.restart {
-            restart(&planned.run)?;
-        }
         let planned = planned.establish()?;
+        if !at_work(&planned.run).is_empty() {
+            let run = planned.run.root().display();
+            tell(format!("note: workers are at work in {run} already; these come in addition"));
+        }
         Stop::withdraw(&planned.run).context("failed to remove the stop request")?;
         if self.retry_failed {
             retry_failed(&planned.run)?;
@@ -132,23 +132,6 @@ impl Run {
         bar.end();
         Ok(ending?)
     }
-}
-
-/// Removes what a run put into its directory, and nothing else that may be there.
-fn restart(run: &RunDir) -> Result<(), Fail> {
-    if !run.exists() {
-        return Ok(());
-    }
-    if !at_work(run).is_empty() {
-        let run = run.root().display();
-        return Err(Refused::new(
-            format!("workers are at work in {run}"),
-            format!("`espnet3-par cancel {run}` stops them"),
-        )
-        .into());
-    }
-    run.clear().with_context(|| format!("failed to clear {}", run.root().display()))?;
-    Ok(())
 }
 
 /// Opens the shards with failed items again, without their errors. Those in living hands stay.

@@ -17,8 +17,8 @@ const DEPTH: usize = 6;
 
 /// Say how far a run is, or every run under a folder.
 ///
-/// The exit code is 0 when all items are done, 1 when some failed, 3 when the run is not complete:
-/// `until espnet3-par status exp/vad; do sleep 60; done` waits for a detached run without failures.
+/// The exit code is 0 when all items are done, 1 when some failed, 3 when the run is not complete.
+/// `status --watch` waits for a detached run.
 #[derive(Args)]
 pub(super) struct Status {
     /// A run directory, or a folder with runs somewhere below it.
@@ -189,6 +189,9 @@ pub(super) fn standing(status: &RunStatus) -> String {
     text += &format!(", {} of {} items", items.done, items.total);
     if items.failed > 0 {
         text += &format!(", {} failed", items.failed);
+    }
+    if matches!(status.state, State::Done | State::SomeFailed) && !status.collected {
+        text += ", not collected";
     }
     let alive = status.workers.iter().filter(|worker| worker.life == Life::Alive).count();
     if alive > 0 {
