@@ -113,6 +113,7 @@ fn barren(run: &RunDir) -> bool {
 
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
+    config.loaded.validate().map_err(|error| no_input(stage, &error))?;
     let num_items = config.loaded.num_items().map_err(|error| no_input(stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
@@ -127,7 +128,7 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
     Ok(Fingerprint { stage, params, inputs, num_items, indices })
 }
 
-/// The provider cannot make anything of what the config names.
+/// The provider cannot work with what the config says or names.
 fn no_input(stage: &str, error: &anyhow::Error) -> Refused {
     let here = std::env::current_dir().unwrap_or_default();
     let hint = format!(

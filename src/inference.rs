@@ -67,6 +67,14 @@ pub trait InferenceProvider: DeserializeOwned + Send + Sync + 'static {
     /// Whatever keeps the model from being loaded.
     fn build_model(&self) -> Result<Self::Model>;
 
+    /// As [`EnvironmentProvider::validate`]. Where the model is small, building it is the best test.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// As [`EnvironmentProvider::inputs`].
     ///
     /// # Errors
@@ -98,6 +106,10 @@ impl<P: InferenceProvider> EnvironmentProvider for P {
 
     fn inputs(&self) -> Result<Value> {
         InferenceProvider::inputs(self)
+    }
+
+    fn validate(&self) -> Result<()> {
+        InferenceProvider::validate(self)
     }
 
     fn build_env_local(&self) -> Result<Self::Env> {

@@ -62,6 +62,15 @@ pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
         Ok(Value::Null)
     }
 
+    /// Whether the parameters can work, as far as it can be told cheaply. Called by the driver and
+    /// by `check`, before there is a run or a worker.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Builds the env in this process.
     ///
     /// # Errors
@@ -210,6 +219,7 @@ pub(crate) struct ParamError {
 
 /// A stage whose provider has its parameters, behind one type for all stages.
 pub(crate) trait LoadedStage: Send + Sync {
+    fn validate(&self) -> Result<()>;
     fn num_items(&self) -> Result<u64>;
     fn costs(&self) -> Result<Option<Vec<f64>>>;
     fn inputs(&self) -> Result<Value>;
@@ -245,6 +255,10 @@ fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, 
 }
 
 impl<R: Runner> LoadedStage for Loaded<R> {
+    fn validate(&self) -> Result<()> {
+        self.0.validate()
+    }
+
     fn num_items(&self) -> Result<u64> {
         self.0.num_items()
     }

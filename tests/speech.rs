@@ -70,6 +70,18 @@ fn one_corrupt_file_among_good_ones() {
 }
 
 #[test]
+fn parameters_that_cannot_work_are_refused_before_there_is_a_run() {
+    let folder = recipe();
+    for set in ["fbank.num_mel_bins=0", "fbank.high_freq=9000", "fbank.manifest=data/none.scp"] {
+        for command in ["check", "run"] {
+            let output = call(folder.path(), &[command, "conf/train.yaml", "--set", set]);
+            assert_eq!(output.status.code(), Some(2), "{command} {set}: {output:?}");
+        }
+    }
+    assert!(!folder.path().join("exp").exists());
+}
+
+#[test]
 fn a_manifest_that_changed_is_another_run() {
     let folder = recipe();
     assert!(call(folder.path(), &["run", "conf/train.yaml"]).status.success());

@@ -73,6 +73,10 @@ impl InferenceProvider for CollectStatsProvider {
         })
     }
 
+    fn validate(&self) -> Result<()> {
+        self.build_model().map(drop)
+    }
+
     fn inputs(&self) -> Result<Value> {
         self.source().inputs()
     }

@@ -111,6 +111,10 @@ impl InferenceProvider for FbankProvider {
         Ok(Model { fbank, format: self.format })
     }
 
+    fn validate(&self) -> Result<()> {
+        self.build_model().map(drop)
+    }
+
     fn inputs(&self) -> Result<Value> {
         self.source().inputs()
     }

@@ -123,6 +123,10 @@ impl InferenceProvider for VadProvider {
         Ok(Model { silero, options: self.options()?, probabilities: self.probabilities })
     }
 
+    fn validate(&self) -> Result<()> {
+        self.build_model().map(drop)
+    }
+
     fn inputs(&self) -> Result<Value> {
         let mut inputs = self.source().inputs()?;
         inputs["model"] = json!(checksum::sha256(&self.model)?);
