@@ -91,14 +91,9 @@ impl Worker {
 
     /// Everybody who works or worked in the run, by start.
     pub(crate) fn read_all(run: &RunDir) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir(run.workers()) else { return Vec::new() };
-        let mut workers: Vec<Self> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name().into_string().ok()?;
-                Self::read(run, name.strip_suffix(".json").filter(|name| !name.starts_with('.'))?)
-            })
-            .collect();
+        let names = run.worker_names().unwrap_or_default();
+        let mut workers: Vec<Self> =
+            names.iter().filter_map(|name| Self::read(run, name)).collect();
         workers.sort_by(|a, b| (&a.started, a.rank).cmp(&(&b.started, b.rank)));
         workers
     }

@@ -157,6 +157,16 @@ impl RunDir {
         self.log(&format!("job.{job:03}.{task}"))
     }
 
+    /// Everybody who works or worked here, by name.
+    pub(crate) fn worker_names(&self) -> io::Result<Vec<String>> {
+        names(&self.workers(), ".json")
+    }
+
+    /// The names of all logs, as [`log`](Self::log) takes them.
+    pub(crate) fn log_names(&self) -> io::Result<Vec<String>> {
+        names(&self.logs(), ".log")
+    }
+
     /// Asks all workers to give back and end: an item error under `on_item_error: stop`, too many
     /// failed items, or `cancel`.
     pub(crate) fn stop(&self) -> PathBuf {
@@ -208,6 +218,16 @@ impl RunDir {
         written
     }
 
+    /// Where collect puts one field of the records, or with `partial` those of an incomplete run.
+    pub(crate) fn collected(&self, field: Option<&str>, partial: bool) -> PathBuf {
+        self.root.join(match (field, partial) {
+            (Some(field), false) => format!("{field}.scp"),
+            (Some(field), true) => format!("{field}.partial.scp"),
+            (None, false) => RESULTS.to_owned(),
+            (None, true) => "results.partial.jsonl".to_owned(),
+        })
+    }
+
     /// All shards by their folders' names, in shard order. One directory listing.
     ///
     /// A folder that is renamed while the listing runs may be told twice or not at all: callers
@@ -229,6 +249,17 @@ impl RunDir {
         shards.sort_unstable_by_key(|name| name.shard);
         Ok(shards)
     }
+}
+
+/// What the files of a folder are called before `ending`, sorted; hidden ones are not ours.
+fn names(folder: &Path, ending: &str) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)?
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(ending)?.to_owned()))
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 /// What is gone need not be removed.

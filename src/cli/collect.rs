@@ -83,21 +83,13 @@ impl Collect {
             out.flush()?;
             collected
         } else {
-            let path = self.output.clone().unwrap_or_else(|| self.default_output(&run));
+            let path = self.output.clone();
+            let path = path.unwrap_or_else(|| run.collected(self.field.as_deref(), self.partial));
             let collected = write_to(&path, |out| self.write(&run, &spec, out))?;
             tell(path.display());
             collected
         };
         Ok(conclude(&collected))
-    }
-
-    fn default_output(&self, run: &RunDir) -> PathBuf {
-        let name = match (self.format, &self.field) {
-            (Format::Scp, Some(field)) if self.partial => format!("{field}.partial.scp"),
-            (Format::Scp, Some(field)) => format!("{field}.scp"),
-            _ => "results.partial.jsonl".to_owned(),
-        };
-        run.root().join(name)
     }
 
     fn write(&self, run: &RunDir, spec: &Spec, out: &mut dyn Write) -> Result<Collected> {

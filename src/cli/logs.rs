@@ -36,7 +36,7 @@ impl Logs {
         if let Some(name) = &self.worker
             && !run.log(name).is_file()
         {
-            let known = format!("there are {}", log_names(run)?.join(", "));
+            let known = format!("there are {}", run.log_names()?.join(", "));
             return Err(Refused::new(format!("there is no log of {name}"), known).into());
         }
         let mut printed: BTreeMap<String, u64> = BTreeMap::new();
@@ -44,7 +44,7 @@ impl Logs {
         loop {
             let workers = Worker::read_all(run);
             let alive = !at_work(run).is_empty();
-            for name in log_names(run)? {
+            for name in run.log_names()? {
                 let worker = workers.iter().find(|worker| worker.worker == name);
                 let new = read_from(&run.log(&name), printed.get(&name).copied().unwrap_or(0))?;
                 if new.is_empty() || !self.wants(run, &name, worker) {
@@ -77,16 +77,6 @@ impl Logs {
         };
         named && (ill || !self.failed)
     }
-}
-
-/// The logs of a run: of workers, and of the tasks that kept them going.
-fn log_names(run: &RunDir) -> std::io::Result<Vec<String>> {
-    let mut names: Vec<String> = std::fs::read_dir(run.logs())?
-        .flatten()
-        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".log")?.to_owned()))
-        .collect();
-    names.sort();
-    Ok(names)
 }
 
 fn fate(run: &RunDir, worker: Option<&Worker>) -> String {
