@@ -35,6 +35,30 @@ fn too_many_failed_items_stop_the_run() {
     assert_eq!(recorded(&recipe.root).len(), 90);
 }
 
+/// Failed items of shards that were given back are tried again too.
+#[test]
+fn what_failed_before_a_stop_is_tried_again() {
+    let recipe = Recipe::new("toy: {n: 60}\nparallel: {env: local, shard_size: 30}");
+    let faults = recipe.path("faults.json");
+    let set = format!("toy.faults_file={}", faults.display());
+    std::fs::write(&faults, r#"{"1": "error", "3": "error"}"#).expect("writes");
+    recipe.run(&["--set", &set, "--set", "max_failed_items=1"]).expect_code(3);
+    std::fs::write(&faults, "{}").expect("writes");
+    recipe.run(&["--set", &set, "--set", "max_failed_items=1", "--retry-failed"]).expect_code(0);
+    recipe.compare();
+}
+
+/// A run that computed nothing makes way for the config that was set right.
+#[test]
+fn a_config_that_was_set_right_needs_no_restart() {
+    let recipe = Recipe::new("toy: {n: 20}\nparallel: {env: local}");
+    recipe.run(&["--set", "toy.env=error"]).expect_code(3);
+    recipe.run(&[]).expect_code(0);
+    recipe.compare();
+    // One that computed something does not.
+    recipe.run(&["--set", "toy.salt=sea"]).expect_code(2);
+}
+
 #[test]
 fn another_config_is_refused_and_changes_nothing() {
     let recipe = Recipe::new("toy: {n: 20}\nparallel: {env: local}");
