@@ -104,6 +104,7 @@ mod stage;
 
 // What is to be done.
 mod checksum;
+mod cluster;
 mod config;
 mod indices;
 mod job;

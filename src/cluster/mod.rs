@@ -1,0 +1,164 @@
+//! Clusters: what `parallel.env` names.
+//!
+//! A batch scheduler is a dialect: one file with a unit struct that turns an [`Order`] into text and
+//! the scheduler's replies into values, and one line in [`SCHEDULERS`]. Nothing here touches files,
+//! processes, the environment or the clock: `submit` and `queue_state` do what a dialect says.
+//! Other clusters are lists of [`places`] at which tasks are started one by one.
+
+mod finding;
+mod options;
+mod script;
+mod slurm;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub(crate) use finding::{Finding, Weight};
+pub(crate) use options::{Options, known_elsewhere};
+
+/// The dialects, by the word after `env:`.
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+
+/// The dialect that `env` names; `None`: it names no batch scheduler.
+pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
+    SCHEDULERS.iter().find(|scheduler| scheduler.name() == env).copied()
+}
+
+/// A batch scheduler's dialect: an order in, text out; replies in, values out.
+pub(crate) trait Scheduler: Sync {
+    /// The word after `env:`.
+    fn name(&self) -> &'static str;
+
+    /// The keys of `parallel.options` it understands besides the common ones.
+    fn own_options(&self) -> &'static [&'static str];
+
+    /// Which common options it must have, and what it takes a bare `walltime` for.
+    fn habits(&self) -> Habits;
+
+    /// What in the options is wrong for this scheduler, or will do nothing.
+    fn review(&self, _options: &Options) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// The files of a job, and the command that submits it.
+    fn submission(&self, order: &Order<'_>) -> Submission;
+
+    /// The job's id, from what the command printed on stdout.
+    fn job_id(&self, stdout: &str) -> Option<String>;
+
+    /// The command that has the scheduler check a submission without carrying it out.
+    fn trial(&self, _submission: &Submission) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The command that tells how many tasks an array may have, and how to read its stdout.
+    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+        None
+    }
+
+    /// The command that asks after these jobs, all at once.
+    fn query(&self, ids: &[String]) -> Vec<String>;
+
+    /// What the reply to [`query`](Self::query) says. A task that it does not mention may have
+    /// ended long ago, or never have been.
+    ///
+    /// # Errors
+    /// The scheduler's words, where the reply is no answer.
+    fn states(&self, reply: &Reply) -> Result<Vec<TaskState>, String>;
+
+    /// The command that ends these jobs, queued or running.
+    fn cancel(&self, ids: &[String]) -> Vec<String>;
+}
+
+/// What differs between schedulers in the meaning of the common options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// Whether `cores` and `memory` must be given, as dask-jobqueue asks for.
+    pub needs_cores_and_memory: bool,
+    /// What a `walltime` that is not given means, in seconds; `None`: no limit is asked for.
+    pub default_walltime: Option<u64>,
+    /// What `30:00` means.
+    pub two_fields: Fields,
+    /// What `30` means: so many seconds each.
+    pub bare_number: u64,
+}
+
+/// What the two fields of a time `30:00` are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fields {
+    MinutesSeconds,
+    HoursMinutes,
+}
+
+/// One job that is wanted: an array of tasks that all run the same command.
+#[derive(Debug, Clone)]
+pub(crate) struct Order<'a> {
+    /// The job's name: letters, digits, `_`, `-`, `.`; begins with a letter.
+    pub name: &'a str,
+    /// At least 1.
+    pub tasks: u32,
+    /// How many of them may run at the same time.
+    pub max_running: Option<u32>,
+    pub options: &'a Options,
+    /// Where workers start: absolute.
+    pub recipe_dir: &'a str,
+    /// The command of a task, but for the task's index.
+    pub command: &'a [String],
+    pub threads_per_worker: u32,
+    /// The job's folder, as seen from the directory that jobs are submitted from (the run's
+    /// `logs`): a plain relative path, whatever the run directory is called.
+    pub folder: &'a str,
+    /// What names of log files in that directory begin with.
+    pub log: &'a str,
+}
+
+/// A job as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Submission {
+    /// Files in the job's folder: name and text.
+    pub files: Vec<(&'static str, String)>,
+    /// The command that submits it, run in the directory that [`Order::folder`] starts at.
+    pub argv: Vec<String>,
+    /// What the command reads.
+    pub stdin: Option<String>,
+}
+
+/// What a scheduler's command answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    /// The exit code; `None`: a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Reply {
+    /// What to show of a reply that is no answer: the last line that says something.
+    pub(crate) fn complaint(&self) -> String {
+        let said = [&self.stderr, &self.stdout].into_iter().flat_map(|text| text.lines().rev());
+        let last = said.map(str::trim).find(|line| !line.is_empty());
+        last.map_or_else(|| "it said nothing".to_owned(), str::to_owned)
+    }
+}
+
+/// What a scheduler says of one task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TaskState {
+    /// The job's id, as [`Scheduler::job_id`] gave it.
+    pub job: String,
+    /// From 0; `None`: said of the job as a whole.
+    pub task: Option<u32>,
+    pub state: State,
+}
+
+/// Whether a task may still do something. Each with the scheduler's own words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It waits: in the queue, for a hold to go, for a dependency.
+    Queued(String),
+    Running(String),
+    /// It is over, however it ended. That the work is done, only the run directory can tell.
+    Ended(String),
+    /// A word that is not known here.
+    Unknown(String),
+}
