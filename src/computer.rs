@@ -1,11 +1,13 @@
 //! The env at work: one item, or one batch, on one thread or many; a panic is an item's error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use rayon::ThreadPool;
 
+use crate::deadline::Deadline;
 use crate::item_error::ErrorKind;
 use crate::job::Job;
 use crate::log::log;
@@ -20,10 +22,15 @@ pub(crate) struct Computer {
     env: Box<dyn LoadedEnv>,
     pub pool: Option<ThreadPool>,
     pub batch_size: usize,
+    deadline: Arc<Deadline>,
 }
 
 impl Computer {
-    pub(crate) fn build(stage: &dyn LoadedStage, job: &Job) -> Result<Self> {
+    pub(crate) fn build(
+        stage: &dyn LoadedStage,
+        job: &Job,
+        deadline: &Arc<Deadline>,
+    ) -> Result<Self> {
         let start = Instant::now();
         let env = catch_unwind(AssertUnwindSafe(|| stage.build_env()))
             .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(panic.as_ref()))))?;
@@ -36,7 +43,19 @@ impl Computer {
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .context("failed to start threads")?;
-        Ok(Self { env, pool, batch_size: job.batch_size as usize })
+        let (batch_size, deadline) = (job.batch_size as usize, deadline.clone());
+        Ok(Self { env, pool, batch_size, deadline })
+    }
+
+    /// Computes an item, or a batch, if it can be done in time.
+    pub(crate) fn in_time<T>(&self, compute: impl FnOnce(&Self) -> T) -> Option<T> {
+        if !self.deadline.fits_one_more() {
+            return None;
+        }
+        let start = Instant::now();
+        let computed = compute(self);
+        self.deadline.took(start.elapsed());
+        Some(computed)
     }
 
     pub(crate) fn forward(&self, idx: u64) -> Outcome {

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use signal_hook::iterator::Signals;
 
-use crate::config::Config;
+use crate::cluster::{Options, scheduler};
+use crate::config::{Config, Parallel};
 use crate::indices::Indices;
-use crate::job::Job;
-use crate::launch::{Started, kill_session, start_task, task_argv, terminate};
+use crate::job::{Job, Task};
+use crate::launch::task_argv;
 use crate::plan;
 use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
+use crate::submit::UnderWay;
 use crate::survey::{Mark, Progress, Survey, mark};
 
 /// A run that is ready to be submitted; nothing is on disk yet.
@@ -82,12 +84,6 @@ pub(crate) enum Ending {
 /// [`Refused`] where the run directory holds a run with another fingerprint, for indices beyond
 /// the last item, and for clusters that this version does not drive; items that cannot be counted.
 pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
-    let env = &config.parallel.env;
-    if env != "local" {
-        let message = format!("`parallel.env: {env}` is not available in this version");
-        let way = "`--set parallel.env=local` runs it on this machine";
-        return Err(Refused::new(message, way).into());
-    }
     let run = RunDir::new(&config.output_dir);
     let fingerprint = fingerprint(config)?;
     let mut replaces = anew;
@@ -158,11 +154,17 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
 
 /// The next submission of a run, as the config wants it.
 pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
+    let parallel = &config.parallel;
     Ok(Job {
         number: 0,
-        cluster: config.parallel.env.clone(),
-        n_workers: config.parallel.n_workers,
-        threads_per_worker: config.parallel.threads_per_worker,
+        cluster: parallel.env.clone(),
+        n_workers: parallel.n_workers,
+        first_rank: 0,
+        tasks: tasks(parallel)?,
+        threads_per_worker: parallel.threads_per_worker,
+        options: parallel.options.clone(),
+        max_running: parallel.max_running,
+        max_array_size: parallel.max_array_size,
         batch_size: config.batch_size,
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,
@@ -173,10 +175,32 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
     })
 }
 
+/// Which workers are started together.
+fn tasks(parallel: &Parallel) -> Result<Vec<Task>> {
+    let workers = parallel.n_workers;
+    if let Some(scheduler) = scheduler(&parallel.env) {
+        let (options, _) = Options::read(scheduler, &parallel.options);
+        let processes = options.processes;
+        let full = std::iter::repeat_n(processes, (workers / processes) as usize);
+        let rest = Some(workers % processes).filter(|rest| *rest > 0);
+        return Ok(full.chain(rest).map(Task::of).collect());
+    }
+    if parallel.env != "local" {
+        let message = format!("`parallel.env: {}` is not available in this version", parallel.env);
+        let way = "`--set parallel.env=local` runs it on this machine";
+        return Err(Refused::new(message, way).into());
+    }
+    Ok(vec![Task::of(workers)])
+}
+
 /// What a driver tells while it waits.
 pub(crate) enum Event<'a> {
     /// How far the run is.
     Progress(&'a Progress),
+    /// A scheduler has taken these jobs.
+    Submitted(&'a [String]),
+    /// These jobs, of an earlier submission, are still in a scheduler's hands; nothing is submitted.
+    Joining(&'a [String]),
     /// Nothing is left to start workers for; workers of another driver hold the rest.
     Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
@@ -186,7 +210,7 @@ pub(crate) enum Event<'a> {
 /// Submits and waits, and submits what is left again where workers were lost, at most
 /// `max_resubmits` times and only as long as each submission gets the run on. With `signals`, the
 /// first one stops the workers cleanly and the second one at once; without, this process dies of
-/// them, and its workers stop by themselves.
+/// them, and workers that it started stop by themselves.
 ///
 /// # Errors
 /// When the run directory or a program fails, or `watch` does, which is called at every look.
@@ -199,7 +223,10 @@ pub(crate) fn submit_and_wait(
 ) -> Result<Ending> {
     let Planned { run, spec, .. } = planned;
     let mut survey = Survey::new(run, spec);
-    let mut task: Option<Started> = None;
+    let mut under_way = UnderWay::join(run, &job.cluster)?;
+    if let Some(under_way) = &under_way {
+        watch(Event::Joining(&under_way.ids(run)))?;
+    }
     let mut submissions = 0;
     let mut interrupted = false;
     let mut last_mark = None;
@@ -207,26 +234,31 @@ pub(crate) fn submit_and_wait(
     let mut rest = Rest::new();
     loop {
         for _ in signals.iter_mut().flat_map(Signals::pending) {
-            let Some(task) = &task else { return Ok(Ending::Interrupted) };
+            let Some(under_way) = &under_way else { return Ok(Ending::Interrupted) };
             if interrupted {
-                kill_session(task.pid);
+                under_way.kill();
                 return Ok(Ending::Interrupted);
             }
             interrupted = true;
             watch(Event::Stopping)?;
-            terminate(task.pid);
+            under_way.stop(run)?;
         }
-        if let Some(running) = &task
-            && running.try_wait()?.is_some()
-        {
-            task = None;
-        }
-        let ended = task.is_none();
         let started = Instant::now();
+        if let Some(submitted) = &mut under_way
+            && submitted.ended(run)?
+        {
+            under_way = None;
+        }
         let progress = survey.look().context("failed to read the run directory")?;
         watch(Event::Progress(&progress))?;
         rest.looked(started.elapsed());
-        if ended {
+        if progress.complete()
+            && let Some(submitted) = &mut under_way
+            && submitted.dismiss(run)?
+        {
+            under_way = None;
+        }
+        if under_way.is_none() {
             if progress.complete() {
                 // Another driver may have restarted it with another config meanwhile.
                 same_run(&spec.fingerprint, &Spec::read(run)?.fingerprint, run)?;
@@ -252,12 +284,17 @@ pub(crate) fn submit_and_wait(
                 }
                 last_mark = mark;
                 submissions += 1;
-                task = Some(start_task(run, &job.clone().register(run)?, false)?);
+                let submitted = UnderWay::submit(run, &job.no_larger_than(&progress), false)?;
+                let ids = submitted.ids(run);
+                if !ids.is_empty() {
+                    watch(Event::Submitted(&ids))?;
+                }
+                under_way = Some(submitted);
                 rest = Rest::new();
             }
         }
-        match &task {
-            Some(task) => task.rest(rest.0)?,
+        match &under_way {
+            Some(submitted) => submitted.rest(rest.0)?,
             None => std::thread::sleep(rest.0),
         }
     }

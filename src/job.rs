@@ -1,15 +1,18 @@
 //! One submission of a run: how it is done this time. Numbered, one folder each, kept for the record.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::atomic_file;
 use crate::config::OnItemError;
 use crate::identity::Process;
 use crate::run_dir::RunDir;
+use crate::survey::Progress;
 
 /// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
 /// submissions of the same run without changing a result.
@@ -18,8 +21,17 @@ pub(crate) struct Job {
     pub number: u32,
     /// What `parallel.env` names.
     pub cluster: String,
+    /// How many workers the run has in all: of this job, and of its sisters where the array was
+    /// too large for one.
     pub n_workers: u32,
+    /// The rank of its first worker among them.
+    pub first_rank: u32,
+    pub tasks: Vec<Task>,
     pub threads_per_worker: u32,
+    /// `parallel.options`, `parallel.max_running` and `parallel.max_array_size`.
+    pub options: Map<String, Value>,
+    pub max_running: Option<u32>,
+    pub max_array_size: Option<u32>,
     pub batch_size: u32,
     pub on_item_error: OnItemError,
     pub max_failed_items: Option<u64>,
@@ -29,15 +41,56 @@ pub(crate) struct Job {
     pub submitted: String,
     /// The host it was submitted on.
     pub host: String,
-    /// The command that starts a task of this job.
+    /// The command that starts a task of this job, but for the task's index.
     pub argv: Vec<String>,
 }
 
-/// The process that is a job's task, and the run directory it works in.
+/// One element of a job: the workers that are started together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub workers: u32,
+    /// Where it is started; `None`: here, or where the scheduler says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// One GPU for each worker, as `CUDA_VISIBLE_DEVICES` names it; none: those of the task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+}
+
+impl Task {
+    pub(crate) fn of(workers: u32) -> Self {
+        Self { workers, ..Self::default() }
+    }
+}
+
+/// The process of a task, as its file tells it, and the run directory it works in.
 #[derive(Debug, Serialize, Deserialize)]
-struct Task {
+struct Note {
     run: u64,
     process: Process,
+    /// Where its messages go, where that is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<PathBuf>,
+}
+
+/// What came of handing a job to a scheduler.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Submitted {
+    /// The scheduler's name for the job; `None`: it took none.
+    pub id: Option<String>,
+    pub argv: Vec<String>,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// It was cancelled since.
+    #[serde(default)]
+    pub cancelled: bool,
+}
+
+impl Note {
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
 }
 
 impl Job {
@@ -57,37 +110,102 @@ impl Job {
             }
         }
         self.argv.extend(["--job".to_owned(), self.number.to_string()]);
-        atomic_file::write(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)
-            .with_context(|| format!("failed to write {}", run.job_json(self.number).display()))?;
+        write(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)?;
         Ok(self)
     }
 
-    /// Notes the process that is its task.
-    pub(crate) fn note_task(&self, run: &RunDir, pid: u32) -> Result<()> {
-        let path = run.task_json(self.number);
-        atomic_file::write(
-            &path,
-            &serde_json::to_vec(&Task { run: run.id(), process: Process::of(pid) })?,
-        )
-        .with_context(|| format!("failed to write {}", path.display()))
+    /// The same without tasks for which there is no shard; a scheduler's queue is not for them.
+    pub(crate) fn no_larger_than(&self, progress: &Progress) -> Self {
+        let shards = progress.shards.todo + progress.shards.claimed;
+        let mut workers = 0;
+        let needed = |task: &&Task| {
+            let before = workers;
+            workers += u64::from(task.workers);
+            before < shards
+        };
+        Self { tasks: self.tasks.iter().take_while(needed).cloned().collect(), ..self.clone() }
+    }
+
+    /// The rank of a task's first worker.
+    pub(crate) fn rank(&self, task: u32) -> u32 {
+        self.first_rank
+            + self.tasks.iter().take(task as usize).map(|task| task.workers).sum::<u32>()
+    }
+
+    /// Notes the process that is a task of it.
+    pub(crate) fn note_task(&self, run: &RunDir, task: u32, process: Process) -> Result<()> {
+        self.write_note(run, task, Note { run: run.id(), process, log: None })
+    }
+
+    /// Notes that this process is a task of it.
+    pub(crate) fn enter_task(&self, run: &RunDir, task: u32) -> Result<()> {
+        let log = std::fs::read_link("/proc/self/fd/2").ok().filter(|path| path.is_file());
+        self.write_note(run, task, Note { run: run.id(), process: Process::current(), log })
+    }
+
+    /// Notes that this process, which is a task of it, has no workers any more.
+    pub(crate) fn leave_task(&self, run: &RunDir, task: u32) -> Result<()> {
+        let (from, to) = (run.task_json(self.number, task), run.ended_task_json(self.number, task));
+        std::fs::rename(&from, &to).with_context(|| format!("failed to rename {}", from.display()))
+    }
+
+    fn write_note(&self, run: &RunDir, task: u32, note: Note) -> Result<()> {
+        write(&run.task_json(self.number, task), &serde_json::to_vec(&note)?)
+    }
+
+    /// Notes what came of handing it to a scheduler.
+    pub(crate) fn note_submission(&self, run: &RunDir, submitted: &Submitted) -> Result<()> {
+        write(&run.submission_json(self.number), &serde_json::to_vec_pretty(submitted)?)
+    }
+
+    /// What came of handing it to a scheduler, where that was done.
+    pub(crate) fn submission(&self, run: &RunDir) -> Option<Submitted> {
+        serde_json::from_slice(&std::fs::read(run.submission_json(self.number)).ok()?).ok()
+    }
+
+    /// The tasks of which it is known, from the disk and the processes of this host, that they have
+    /// ended.
+    pub(crate) fn ended_tasks(&self, run: &RunDir) -> BTreeSet<u32> {
+        let gone = |task: &u32| {
+            let note = Note::read(&run.task_json(self.number, *task));
+            note.is_some_and(|note| note.process.lives() == Some(false))
+        };
+        let noted = run.noted_tasks(self.number).into_iter();
+        noted.filter(|(task, ended)| *ended || gone(task)).map(|(task, _)| task).collect()
     }
 
     /// The processes of this host that are tasks of the run's jobs and live.
     pub(crate) fn living_tasks(run: &RunDir) -> Vec<Process> {
-        Self::numbers(run)
-            .filter_map(|job| serde_json::from_slice(&std::fs::read(run.task_json(job)).ok()?).ok())
-            .filter(|task: &Task| task.run == run.id() && task.process.lives() == Some(true))
-            .map(|task| task.process)
-            .collect()
+        let living = |note: &Note| note.run == run.id() && note.process.lives() == Some(true);
+        Self::notes(run).filter(living).map(|note| note.process).collect()
     }
 
-    /// Whether there were jobs, and each has started its task: none is about to, and of those that
-    /// did, [`living_tasks`](Self::living_tasks) knows.
+    /// Where tasks of the run's jobs write to.
+    pub(crate) fn task_logs(run: &RunDir) -> Vec<PathBuf> {
+        Self::notes(run).filter_map(|note| note.log).collect()
+    }
+
+    fn notes(run: &RunDir) -> impl Iterator<Item = Note> {
+        let tasks = Self::numbers(run)
+            .flat_map(|job| run.noted_tasks(job).into_iter().map(move |task| (job, task)));
+        tasks.filter_map(|(job, (task, ended))| match ended {
+            true => Note::read(&run.ended_task_json(job, task)),
+            false => Note::read(&run.task_json(job, task)),
+        })
+    }
+
+    /// Whether there were jobs, and all tasks of each are known to have ended: none is about to
+    /// start.
     pub(crate) fn all_ended(run: &RunDir) -> bool {
         let mut jobs = Self::numbers(run).peekable();
         jobs.peek().is_some()
-            && jobs.all(|job| run.task_json(job).is_file())
-            && Self::living_tasks(run).is_empty()
+            && jobs.all(|job| Self::read(run, job).is_ok_and(|job| job.is_over(run)))
+    }
+
+    /// Whether nothing of it is to come: all tasks have ended, or no scheduler has it.
+    pub(crate) fn is_over(&self, run: &RunDir) -> bool {
+        let gone = |submitted: Submitted| submitted.id.is_none() || submitted.cancelled;
+        self.submission(run).is_some_and(gone) || self.ended_tasks(run).len() == self.tasks.len()
     }
 
     fn numbers(run: &RunDir) -> impl Iterator<Item = u32> {
@@ -105,4 +223,8 @@ impl Job {
             std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", path.display()))
     }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    atomic_file::write(path, bytes).with_context(|| format!("failed to write {}", path.display()))
 }

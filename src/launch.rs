@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
 
+use crate::cluster::{Reply, THREADS};
+use crate::identity::Process;
 use crate::job::Job;
 use crate::roster::reserve_name;
 use crate::run_dir::RunDir;
@@ -17,22 +19,40 @@ pub(crate) const TASK: &str = "espnet3-par-task";
 /// The first argument that makes a program with stages a worker of a task.
 pub(crate) const WORKER: &str = "espnet3-par-worker";
 
-/// How many threads a library may start. Each would take all cores, in every worker.
-const THREADS: [&str; 4] =
-    ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"];
-
 /// A program that has not begun after so long will not.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A program could not be started.
+/// A scheduler's command that has not answered after so long hangs; Slurm's own patience is 10 s.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// A program could not be started, or a scheduler did not do as it was told.
 #[derive(Debug)]
 pub(crate) struct NotStarted(String);
 
-impl std::fmt::Display for NotStarted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "failed to start `{}`", self.0)
+impl NotStarted {
+    fn start(argv: &[String]) -> Self {
+        Self(format!("failed to start `{}`", shell_words::join(argv)))
+    }
+
+    /// A command that was started and failed, in its own words.
+    pub(crate) fn refused(verb: &str, argv: &[String], reply: &Reply) -> Self {
+        let command = shell_words::join(argv);
+        let code = match reply.code {
+            Some(0) => "no job id in its reply".to_owned(),
+            Some(code) => format!("exit code {code}"),
+            None => "ended by a signal".to_owned(),
+        };
+        Self(format!("failed to {verb} with `{command}`: {code}: {}", reply.complaint()))
     }
 }
+
+impl std::fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotStarted {}
 
 /// A program that was started.
 pub(crate) struct Started {
@@ -42,7 +62,7 @@ pub(crate) struct Started {
 
 impl Started {
     fn start(argv: &[String], dir: &Path, log: &File, env: &[(&str, String)]) -> Result<Self> {
-        let what = || NotStarted(shell_words::join(argv));
+        let what = || NotStarted::start(argv);
         let mut command = duct::cmd(&argv[0], &argv[1..]);
         for (name, value) in env {
             command = command.env(name, value);
@@ -90,41 +110,53 @@ impl Started {
     }
 }
 
-/// Starts task 0 of a job on this machine. A task ends with its parent unless it is `detached`.
-pub(crate) fn start_task(run: &RunDir, job: &Job, detached: bool) -> Result<Started> {
-    let path = run.task_log(job.number, 0);
+/// Starts a task of a job on this machine. It ends with its parent unless it is `detached`.
+pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> Result<Started> {
+    let path = run.task_log(job.number, task);
     let log = OpenOptions::new()
         .create(true)
         .append(true)
         .open(&path)
         .with_context(|| format!("failed to open {}", path.display()))?;
     let mut argv = job.argv.clone();
+    argv.extend(["--task".to_owned(), task.to_string(), "--session".to_owned()]);
     if !detached {
         argv.extend(parent_arguments());
     }
     let started = Started::start(&argv, &job.recipe_dir, &log, &[])?;
-    job.note_task(run, started.pid)?;
+    job.note_task(run, task, Process::of(started.pid))?;
     Ok(started)
 }
 
-/// Starts worker `rank` of a task and gives it a name and a log.
+/// Starts a worker of a task, in one of its `slot`s, and gives it a name and a log.
 pub(crate) fn start_worker(
     run: &RunDir,
     job: &Job,
-    rank: u32,
+    task: u32,
+    slot: u32,
     after: Option<&str>,
+    ends_at: Option<u64>,
 ) -> Result<(String, Started)> {
     let (name, log) = reserve_name(run).context("failed to open a log")?;
+    let rank = (job.rank(task) + slot).to_string();
     let mut argv = job.argv.clone();
     argv[1] = WORKER.to_owned();
-    argv.extend(["--name".to_owned(), name.clone(), "--rank".to_owned(), rank.to_string()]);
+    argv.extend(["--name", &name, "--task", &task.to_string(), "--rank", &rank].map(String::from));
     if let Some(dead) = after {
         argv.extend(["--after".to_owned(), dead.to_owned()]);
+    }
+    if let Some(second) = ends_at {
+        argv.extend(["--ends-at".to_owned(), second.to_string()]);
     }
     argv.extend(parent_arguments());
     let threads = job.threads_per_worker.to_string();
     let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());
-    let env: Vec<_> = unset.map(|name| (name, threads.clone())).collect();
+    let mut env: Vec<_> = unset.map(|name| (name, threads.clone())).collect();
+    // As in ESPnet3's jobs.
+    env.extend([("WORLD_SIZE", job.n_workers.to_string()), ("WORLD_RANK", rank)]);
+    let devices = job.tasks.get(task as usize).map(|task| task.devices.as_slice());
+    let device = devices.and_then(|devices| devices.get(slot as usize));
+    env.extend(device.map(|device| ("CUDA_VISIBLE_DEVICES", device.clone())));
     Ok((name, Started::start(&argv, &job.recipe_dir, &log, &env)?))
 }
 
@@ -136,6 +168,42 @@ pub(crate) fn task_argv(run: &RunDir) -> Result<Vec<String>> {
         path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
     };
     Ok(vec![text(&exe)?, TASK.to_owned(), text(&root)?])
+}
+
+/// Runs another program to its end, with `stdin` as its input, in `dir`; without the variables of
+/// this process that begin with one of `unset`.
+///
+/// # Errors
+/// [`NotStarted`] when it is not there; when it does not end in time.
+pub(crate) fn ask(
+    argv: &[String],
+    dir: &Path,
+    stdin: Option<&str>,
+    unset: &[&str],
+) -> Result<Reply> {
+    let what = shell_words::join(argv);
+    let mut command = duct::cmd(&argv[0], &argv[1..]).dir(dir).unchecked();
+    command = match stdin {
+        Some(text) => command.stdin_bytes(text),
+        None => command.stdin_null(),
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| unset.iter().any(|start| name.starts_with(start))) {
+            command = command.env_remove(name);
+        }
+    }
+    let handle = command
+        .stdout_capture()
+        .stderr_capture()
+        .start()
+        .with_context(|| NotStarted::start(argv))?;
+    let Some(output) = handle.wait_timeout(ANSWER)? else {
+        handle.kill()?;
+        anyhow::bail!("`{what}` did not answer within {} s", ANSWER.as_secs());
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    Ok(Reply { code: output.status.code(), stdout, stderr })
 }
 
 fn parent_arguments() -> [String; 2] {

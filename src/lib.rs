@@ -125,6 +125,7 @@ mod stop;
 
 // A worker.
 mod computer;
+mod deadline;
 mod failures;
 mod in_hand;
 mod log;
@@ -138,10 +139,12 @@ mod worker;
 // Starting, watching and ending a run.
 mod collect;
 mod drive;
+mod inquiry;
 mod launch;
 mod parallel;
 mod signals;
 mod status;
+mod submit;
 mod survey;
 mod task;
 

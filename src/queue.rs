@@ -102,7 +102,7 @@ impl<'a> Queue<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::{Ended, Worker};
+    use crate::roster::{Ended, Place, Worker};
 
     fn todo(shard: usize) -> ShardName {
         ShardName { shard, state: ShardState::Todo }
@@ -116,8 +116,8 @@ mod tests {
         for shard in 0..4 {
             std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
         }
-        let [dead, living, me] =
-            ["a", "b", "c"].map(|name| Worker::enter(&run, name, 1, 0).expect("enters"));
+        let [dead, living, me] = ["a", "b", "c"]
+            .map(|name| Worker::enter(&run, name, Place::default()).expect("enters"));
         Claim::take(&run, todo(0), &dead.worker).expect("no error").expect("claims");
         Claim::take(&run, todo(1), &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");

@@ -27,14 +27,23 @@ pub(crate) struct Worker {
     pub worker: String,
     /// The run directory it works in, [`RunDir::id`]: in a copy of that, nobody works.
     pub run: u64,
-    /// Which submission started it, and its place in that.
+    /// Which submission started it, which task of that, and its rank in the run.
     pub job: u32,
+    pub task: u32,
     pub rank: u32,
     pub process: Process,
     /// RFC 3339.
     pub started: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
+}
+
+/// Where in a run's submissions a worker stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub job: u32,
+    pub task: u32,
+    pub rank: u32,
 }
 
 /// How a worker's life ended.
@@ -51,6 +60,8 @@ pub(crate) enum Ended {
     Failed { error: String },
     /// It left no word; its parent saw the exit status.
     Died { status: String },
+    /// It left no word; the scheduler, or the connection to its host, says that it is gone.
+    Lost { why: String },
 }
 
 /// Whether a worker lives.
@@ -65,12 +76,13 @@ pub(crate) enum Life {
 
 impl Worker {
     /// Enters this process under the name it was given by [`reserve_name`].
-    pub(crate) fn enter(run: &RunDir, worker: &str, job: u32, rank: u32) -> io::Result<Self> {
+    pub(crate) fn enter(run: &RunDir, worker: &str, place: Place) -> io::Result<Self> {
         let worker = Self {
             worker: worker.to_owned(),
             run: run.id(),
-            job,
-            rank,
+            job: place.job,
+            task: place.task,
+            rank: place.rank,
             process: Process::current(),
             started: jiff::Timestamp::now().to_string(),
             ended: None,
@@ -142,16 +154,18 @@ pub(crate) fn touch(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// How long ago a file was written or touched, by the file server's own clock.
+pub(crate) fn age(run: &RunDir, path: &Path) -> io::Result<Duration> {
+    let touched = modified(path)?;
+    Ok(now(run)?.duration_since(touched).unwrap_or_default())
+}
+
 /// Compares two times of the same file server; never two hosts' clocks.
 fn lease(run: &RunDir, worker: &str) -> Life {
-    let touched = match modified(&run.worker(worker)) {
-        Ok(touched) => touched,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Life::Dead,
-        Err(_) => return Life::Unknown,
-    };
-    match now(run) {
-        Ok(now) if now.duration_since(touched).unwrap_or_default() > LEASE => Life::Dead,
+    match age(run, &run.worker(worker)) {
+        Ok(age) if age > LEASE => Life::Dead,
         Ok(_) => Life::Alive,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Life::Dead,
         Err(_) => Life::Unknown,
     }
 }
@@ -185,7 +199,8 @@ mod tests {
     /// A worker of another host, whose file was last touched `age` ago.
     fn stranger(run: &RunDir, age: Duration) -> Worker {
         let mut worker =
-            Worker::enter(run, &reserve_name(run).expect("reserves").0, 1, 0).expect("enters");
+            Worker::enter(run, &reserve_name(run).expect("reserves").0, Place::default())
+                .expect("enters");
         worker.process.host = "another host".into();
         let path = run.worker(&worker.worker);
         fs::write(&path, serde_json::to_vec(&worker).expect("is JSON")).expect("writes");
@@ -209,7 +224,7 @@ mod tests {
     #[test]
     fn its_own_word_decides_first() {
         let (_folder, run) = run();
-        let me = Worker::enter(&run, "w1", 1, 0).expect("enters");
+        let me = Worker::enter(&run, "w1", Place::default()).expect("enters");
         assert_eq!(life(&run, &me.worker), Life::Alive);
         let name = me.worker.clone();
         me.end(&run, Ended::Finished).expect("ends");

@@ -3,6 +3,7 @@
 //! A shard is a folder and the folder's name is its state (`docs/run_directory.md`):
 //! `split.7.todo` is nobody's yet, `split.7.2.w0c41` is attempt 2 by worker w0c41, `split.7` is done.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -139,9 +140,41 @@ impl RunDir {
         self.job(number).join("job.json")
     }
 
-    /// The process that is the job's task.
-    pub(crate) fn task_json(&self, number: u32) -> PathBuf {
-        self.job(number).join("task.json")
+    /// The process of one of the job's tasks, while it runs.
+    pub(crate) fn task_json(&self, number: u32, task: u32) -> PathBuf {
+        self.job(number).join(format!("task.{task}.json"))
+    }
+
+    /// The same when it has ended.
+    pub(crate) fn ended_task_json(&self, number: u32, task: u32) -> PathBuf {
+        self.job(number).join(format!("task.{task}.ended.json"))
+    }
+
+    /// The tasks that have such files, and whether they have ended. One directory listing.
+    pub(crate) fn noted_tasks(&self, number: u32) -> BTreeMap<u32, bool> {
+        let mut tasks = BTreeMap::new();
+        for name in names(&self.job(number), ".json").unwrap_or_default() {
+            let Some(name) = name.strip_prefix("task.") else { continue };
+            let (task, ended) = match name.strip_suffix(".ended") {
+                Some(task) => (task, true),
+                None => (name, false),
+            };
+            if let Ok(task) = task.parse() {
+                // A task that is requeued runs again after it has ended.
+                tasks.entry(task).and_modify(|known| *known &= ended).or_insert(ended);
+            }
+        }
+        tasks
+    }
+
+    /// What a scheduler answered when it was handed the job.
+    pub(crate) fn submission_json(&self, number: u32) -> PathBuf {
+        self.job(number).join("submission.json")
+    }
+
+    /// The last answer of the scheduler to how the jobs are: a memory, to ask rarely.
+    pub(crate) fn inquiry_json(&self) -> PathBuf {
+        self.jobs().join("inquiry.json")
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -154,7 +187,17 @@ impl RunDir {
     }
 
     pub(crate) fn task_log(&self, job: u32, task: u32) -> PathBuf {
-        self.log(&format!("job.{job:03}.{task}"))
+        self.log(&format!("{}.{task}", Self::task_log_stem(job)))
+    }
+
+    /// What the names of its tasks' logs begin with.
+    pub(crate) fn task_log_stem(job: u32) -> String {
+        format!("job.{job:03}")
+    }
+
+    /// A job's folder, as seen from the logs' folder.
+    pub(crate) fn job_from_logs(job: u32) -> String {
+        format!("../jobs/{job:03}")
     }
 
     /// Everybody who works or worked here, by name.

@@ -24,6 +24,8 @@ const PRINT_FAILED: &str = "failed printing to std";
 pub(crate) enum Left {
     /// It is somebody else's now.
     Lost,
+    /// The next item would not be done before the time limit.
+    NoTime,
     /// The worker was asked to end, and gave it back.
     Stopped(Stop),
 }
@@ -49,7 +51,11 @@ impl ShardWork<'_> {
         }
         let computer = self.computer;
         let mut left = Ok(None);
-        let take = |outcomes: Vec<Outcome>| {
+        let take = |outcomes: Option<Vec<Outcome>>| {
+            let Some(outcomes) = outcomes else {
+                left = Ok(Some(Left::NoTime));
+                return ControlFlow::Break(());
+            };
             for outcome in outcomes {
                 left = self.settle(outcome, false);
                 if !matches!(left, Ok(None)) {
@@ -60,10 +66,15 @@ impl ShardWork<'_> {
         };
         let pool = computer.pool.as_ref();
         if computer.batch_size == 1 {
-            compute_in_order(pool, pending, |idx| vec![computer.forward(idx)], take);
+            compute_in_order(
+                pool,
+                pending,
+                |idx| computer.in_time(|it| vec![it.forward(idx)]),
+                take,
+            );
         } else {
             let batches = batches(pending, computer.batch_size);
-            compute_in_order(pool, batches, |batch| computer.batch(&batch), take);
+            compute_in_order(pool, batches, |batch| computer.in_time(|it| it.batch(&batch)), take);
         }
         left
     }
@@ -82,7 +93,10 @@ impl ShardWork<'_> {
             };
             let outcome = match poison {
                 Some(deaths) => (idx, Err((ErrorKind::Died, deaths))),
-                None => self.computer.forward(idx),
+                None => match self.computer.in_time(|it| it.forward(idx)) {
+                    Some(outcome) => outcome,
+                    None => return Ok(Some(Left::NoTime)),
+                },
             };
             if let Some(left) = self.settle(outcome, true)? {
                 return Ok(Some(left));

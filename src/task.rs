@@ -12,6 +12,7 @@ use std::thread;
 use anyhow::Result;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
+use crate::deadline::Deadline;
 use crate::job::Job;
 use crate::launch::{start_worker, terminate};
 use crate::log::log;
@@ -28,22 +29,30 @@ const DEATHS_IN_A_ROW: u32 = 5;
 /// So many with failed items only, and no record, in between: all items are poison.
 const DEATHS_WITHOUT_RECORD: u32 = 20;
 
-/// Starts `processes` workers, again where one died, and waits until all have ended.
+/// One element of a job at work.
+pub(crate) struct Task<'a> {
+    pub run: &'a RunDir,
+    pub job: &'a Job,
+    pub number: u32,
+    pub deadline: Deadline,
+}
+
+/// Starts the task's workers, again where one died, and waits until all have ended.
 ///
 /// # Errors
 /// When signals cannot be heard. What happens to workers is in the run directory and the log.
-pub(crate) fn keep_workers(run: &RunDir, job: &Job, processes: u32) -> Result<()> {
+pub(crate) fn keep_workers(task: &Task<'_>) -> Result<()> {
     let stopping = AtomicBool::new(false);
     let pids: Mutex<Vec<u32>> = Mutex::default();
     let mut signals = listen(&[SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])?;
     let handle = signals.handle();
     thread::scope(|scope| {
-        let slots: Vec<_> = (0..processes)
-            .map(|rank| {
+        let slots: Vec<_> = (0..task.workers())
+            .map(|slot| {
                 let (stopping, pids) = (&stopping, &pids);
                 scope.spawn(move || {
-                    if let Err(error) = keep_one(run, job, rank, stopping, pids) {
-                        log(&format!("worker {rank}: {error:#}"));
+                    if let Err(error) = keep_one(task, slot, stopping, pids) {
+                        log(&format!("worker {slot}: {error:#}"));
                     }
                 })
             })
@@ -65,15 +74,21 @@ pub(crate) fn keep_workers(run: &RunDir, job: &Job, processes: u32) -> Result<()
     Ok(())
 }
 
+impl Task<'_> {
+    fn workers(&self) -> u32 {
+        self.job.tasks.get(self.number as usize).map_or(0, |task| task.workers)
+    }
+}
+
 /// Keeps one worker going. This thread must live as long as the worker: it is the worker's parent
 /// in the eyes of prctl(2), PR_SET_PDEATHSIG.
 fn keep_one(
-    run: &RunDir,
-    job: &Job,
-    rank: u32,
+    task: &Task<'_>,
+    slot: u32,
     stopping: &AtomicBool,
     pids: &Mutex<Vec<u32>>,
 ) -> Result<()> {
+    let run = task.run;
     let (mut deaths, mut barren) = (0, 0);
     let mut last_mark: Option<Mark> = None;
     let mut dead: Option<String> = None;
@@ -81,10 +96,12 @@ fn keep_one(
         let (name, worker) = {
             // Under the lock: a signal either finds the pid in the list or stops the start.
             let mut pids = pids.lock().expect("nobody panics holding it");
-            if stopping.load(Ordering::SeqCst) || Stop::read(run).is_some() {
+            let over = stopping.load(Ordering::SeqCst) || task.deadline.passed();
+            if over || Stop::read(run).is_some() {
                 return Ok(());
             }
-            let started = start_worker(run, job, rank, dead.as_deref())?;
+            let (job, end) = (task.job, task.deadline.end());
+            let started = start_worker(run, job, task.number, slot, dead.as_deref(), end)?;
             pids.push(started.1.pid);
             started
         };
@@ -106,7 +123,7 @@ fn keep_one(
         dead = Some(name);
         if deaths >= DEATHS_IN_A_ROW || barren >= DEATHS_WITHOUT_RECORD {
             log(&format!(
-                "worker {rank} died {barren} times in a row without getting on; giving up"
+                "worker {slot} died {barren} times in a row without getting on; giving up"
             ));
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! What a worker does beside computing: flush, renew the lease, hear signals and stop requests.
+//! What a worker does beside computing: flush, renew the lease, hear signals and stop
+//! requests, mind the time limit.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::deadline::{Deadline, NO_TIME};
 use crate::in_hand::InHand;
 use crate::log::log;
 use crate::roster::{Ended, LEASE_TOUCH, Worker, touch};
@@ -37,13 +39,20 @@ impl Drop for Vigil {
 }
 
 /// Starts the two threads of the vigil.
-pub(crate) fn keep(run: &RunDir, worker: &Worker, in_hand: &InHand, exits: Exits) -> Vigil {
+pub(crate) fn keep(
+    run: &RunDir,
+    worker: &Worker,
+    in_hand: &InHand,
+    deadline: &Arc<Deadline>,
+    exits: Exits,
+) -> Vigil {
     let over = Arc::new(AtomicBool::new(false));
     let watch = Watch {
         run: run.clone(),
         worker: worker.clone(),
         in_hand: in_hand.clone(),
         over: over.clone(),
+        deadline: deadline.clone(),
         exits,
     };
     let ears = watch.clone();
@@ -63,6 +72,7 @@ struct Watch {
     worker: Worker,
     in_hand: InHand,
     over: Arc<AtomicBool>,
+    deadline: Arc<Deadline>,
     exits: Exits,
 }
 
@@ -72,6 +82,9 @@ impl Watch {
         let mut touched = Instant::now();
         while !self.over.load(Ordering::Relaxed) {
             thread::sleep(FLUSH);
+            if self.deadline.passed() && !self.over.load(Ordering::Relaxed) {
+                self.leave(NO_TIME, self.exits.stop);
+            }
             if touched.elapsed() >= LEASE_TOUCH && !self.over.load(Ordering::Relaxed) {
                 touched = Instant::now();
                 self.renew(&path);
@@ -95,6 +108,12 @@ impl Watch {
             }
             Err(error) => log(&format!("failed to renew the lease: {error}")),
             Ok(()) => {}
+        }
+        if let Some(Worker { ended: Some(Ended::Lost { why }), .. }) =
+            Worker::read(&self.run, &self.worker.worker)
+        {
+            // Others have taken what was in hand, and would take whatever came next.
+            self.leave(&format!("believed lost: {why}"), self.exits.stop);
         }
         if let Some(stop) = Stop::read(&self.run) {
             self.leave(&stop.to_string(), self.exits.stop);

@@ -1,8 +1,11 @@
 //! The worker: builds the env once, then claims, computes and commits shards until none is left.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 
 use crate::computer::Computer;
+use crate::deadline::{Deadline, NO_TIME};
 use crate::failures::Failures;
 use crate::in_hand::InHand;
 use crate::job::Job;
@@ -26,6 +29,7 @@ pub(crate) struct Assignment {
     pub worker: Worker,
     /// The worker that died in this one's place: its shard comes first.
     pub after: Option<String>,
+    pub deadline: Arc<Deadline>,
     pub exits: Exits,
 }
 
@@ -33,7 +37,8 @@ pub(crate) struct Assignment {
 pub(crate) fn work(assignment: &Assignment) -> Ended {
     let worker = assignment.worker.clone();
     let in_hand = InHand::default();
-    let vigil = vigil::keep(&assignment.run, &worker, &in_hand, assignment.exits);
+    let vigil =
+        vigil::keep(&assignment.run, &worker, &in_hand, &assignment.deadline, assignment.exits);
     let ended = work_through(assignment, &in_hand)
         .unwrap_or_else(|error| Ended::Failed { error: format!("{error:#}") });
     drop(vigil);
@@ -42,7 +47,7 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
         Ended::Stopped { why } => log(&format!("stopped: {why}")),
         Ended::EnvFailed { error } => log(&format!("the env could not be built: {error}")),
         Ended::Failed { error } => log(&format!("failed: {error}")),
-        Ended::Died { .. } => {}
+        Ended::Died { .. } | Ended::Lost { .. } => {}
     }
     if let Err(error) = worker.end(&assignment.run, ended.clone()) {
         log(&format!("failed to note the end: {error}"));
@@ -51,13 +56,16 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
 }
 
 fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
-    let Assignment { run, spec, job, stage, worker, .. } = assignment;
+    let Assignment { run, spec, job, stage, worker, deadline, .. } = assignment;
     let mut queue = Queue::new(run, &worker.worker, spec.num_shards(), assignment.after.clone());
     let mut computer: Option<Computer> = None;
     let mut failures = Failures::new(job.max_failed_items);
     loop {
         if let Some(stop) = Stop::read(run) {
             return Ok(Ended::Stopped { why: stop.to_string() });
+        }
+        if !deadline.fits_one_more() {
+            return Ok(Ended::Stopped { why: NO_TIME.to_owned() });
         }
         // The lock is held from claim to writer: a signal must not fall between.
         let mut hand = in_hand.lock();
@@ -93,7 +101,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         drop(hand);
         let computer = match &computer {
             Some(computer) => computer,
-            None => match Computer::build(stage.as_ref(), job) {
+            None => match Computer::build(stage.as_ref(), job, deadline) {
                 Ok(built) => computer.insert(built),
                 Err(error) => {
                     give_back(in_hand)?;
@@ -105,6 +113,10 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         match work.through()? {
             None => commit(in_hand)?,
             Some(Left::Lost) => log(&format!("shard {shard}: taken over by another worker")),
+            Some(Left::NoTime) => {
+                give_back(in_hand)?;
+                log(&format!("shard {shard}: given back"));
+            }
             Some(Left::Stopped(stop)) => return Ok(Ended::Stopped { why: stop.to_string() }),
         }
     }

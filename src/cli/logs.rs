@@ -89,6 +89,7 @@ fn fate(run: &RunDir, worker: Option<&Worker>) -> String {
         Some(Ended::EnvFailed { .. }) => "the env could not be built".to_owned(),
         Some(Ended::Failed { .. }) => "failed".to_owned(),
         Some(Ended::Died { status }) => format!("died: {status}"),
+        Some(Ended::Lost { why }) => format!("lost: {why}"),
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 
 use super::fail::Exit;
+use crate::deadline::Deadline;
 use crate::job::Job;
 use crate::launch::{TASK, WORKER, end_with_parent};
 use crate::log::log;
-use crate::roster::{Ended, Worker};
+use crate::roster::{Ended, Place, Worker};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::{LoadedStage, Stage};
-use crate::task::keep_workers;
+use crate::task::{Task, keep_workers};
 use crate::vigil::Exits;
 use crate::worker::{Assignment, work};
 
@@ -30,6 +32,19 @@ struct Process {
     run: PathBuf,
     #[arg(long)]
     job: u32,
+    /// Which element of the job; schedulers name it.
+    #[arg(long, default_value_t = 0)]
+    task: u32,
+    /// Seconds from now on to the end of the task.
+    #[arg(long)]
+    time_limit: Option<u64>,
+    /// The second since 1970 at which it ends; empty where a scheduler does not say.
+    #[arg(long, default_value = "")]
+    ends_at: String,
+    /// A task with a session of its own: it outlives the terminal, and Ctrl-C there reaches the
+    /// driver alone. A scheduler ends its tasks by their session and needs them in its own.
+    #[arg(long)]
+    session: bool,
     #[arg(long, default_value = "")]
     name: String,
     #[arg(long, default_value_t = 0)]
@@ -63,16 +78,22 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
     let run = RunDir::new(&process.run);
     let job = Job::read(&run, process.job)?;
     if kind == TASK {
-        // A session of its own: it outlives the terminal, and Ctrl-C there reaches the driver alone.
-        nix::unistd::setsid().context("failed to start a session")?;
-        return keep_workers(&run, &job, job.n_workers);
+        if process.session {
+            nix::unistd::setsid().context("failed to start a session")?;
+        }
+        let number = process.task;
+        let deadline = Deadline::new(process.time_limit, process.ends_at.parse().ok());
+        job.enter_task(&run, number)?;
+        let kept = keep_workers(&Task { run: &run, job: &job, number, deadline });
+        return job.leave_task(&run, number).and(kept);
     }
-    let worker = Worker::enter(&run, &process.name, job.number, process.rank)
-        .context("failed to enter the run")?;
+    let place = Place { job: job.number, task: process.task, rank: process.rank };
+    let worker = Worker::enter(&run, &process.name, place).context("failed to enter the run")?;
     let spec = Spec::read(&run)?;
     let stage = load_stage(stages, &spec)?;
     let after = process.after;
-    work(&Assignment { run, spec, job, stage, worker, after, exits: WORKER_EXITS });
+    let deadline = Arc::new(Deadline::at(process.ends_at.parse().ok()));
+    work(&Assignment { run, spec, job, stage, worker, after, deadline, exits: WORKER_EXITS });
     Ok(())
 }
 
@@ -84,10 +105,12 @@ pub(super) fn work_in_process(
     job: Job,
 ) -> Result<Ended> {
     let (name, _log) = crate::roster::reserve_name(run).context("failed to open a log")?;
-    let worker = Worker::enter(run, &name, job.number, 0).context("failed to enter the run")?;
+    let place = Place { job: job.number, ..Place::default() };
+    let worker = Worker::enter(run, &name, place).context("failed to enter the run")?;
     let stage = load_stage(stages, spec)?;
-    let (run, spec) = (run.clone(), spec.clone());
-    Ok(work(&Assignment { run, spec, job, stage, worker, after: None, exits: IN_PROCESS_EXITS }))
+    let (run, spec, exits) = (run.clone(), spec.clone(), IN_PROCESS_EXITS);
+    let deadline = Arc::new(Deadline::at(None));
+    Ok(work(&Assignment { run, spec, job, stage, worker, after: None, deadline, exits }))
 }
 
 /// The stage of a run that is on disk, ready to work.

@@ -13,12 +13,12 @@ use crate::claim::Claim;
 use crate::collect::collect_and_merge;
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
-use crate::launch::start_task;
-use crate::roster::{Ended, Life, Worker, at_work, life, reserve_name, touch};
+use crate::roster::{Ended, Life, Place, Worker, at_work, life, reserve_name, touch};
 use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
+use crate::submit::UnderWay;
 use crate::survey::Survey;
 
 /// Run a stage, wait, and collect its records.
@@ -83,24 +83,35 @@ impl Run {
     }
 
     fn detached(&self, config: &Config, planned: &Planned) -> Result<Exit, Fail> {
-        let complete = Survey::new(&planned.run, &planned.spec).look()?.complete();
-        if !complete {
-            let job = job(config, &planned.run)?.register(&planned.run)?;
-            start_task(&planned.run, &job, true)?.wait_for_session()?;
-        }
-        let report = Report::of(&planned.run)?;
+        let run = &planned.run;
+        let progress = Survey::new(run, &planned.spec).look()?;
+        let cluster = &config.parallel.env;
+        let told = if progress.complete() {
+            "already complete".to_owned()
+        } else if let Some(earlier) = UnderWay::join(run, cluster)? {
+            let jobs = jobs(&earlier.ids(run));
+            format!("{jobs} of {cluster} has it already; nothing was submitted")
+        } else {
+            let job = job(config, run)?.no_larger_than(&progress);
+            let submitted = UnderWay::submit(run, &job, true)?;
+            submitted.settle()?;
+            let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
+            match submitted.ids(run).as_slice() {
+                [] => format!("{workers} started"),
+                ids => {
+                    let tasks = count(job.tasks.len(), "task");
+                    format!("{} submitted to {cluster}: {workers} in {tasks}", jobs(ids))
+                }
+            }
+        };
         if self.json {
-            say(report.to_json())?;
+            say(Report::of(run)?.to_json())?;
             return Ok(Exit::Done);
         }
-        let run = planned.run.root().display();
-        if complete {
-            say(format!("{run}: already complete"))?;
-        } else {
-            say(format!("{run}: {} started", count(config.parallel.n_workers as usize, "worker")))?;
-        }
+        let place = run.root().display();
+        say(format!("{place}: {told}"))?;
         tell(format!(
-            "hint: `espnet3-par status {run}` tells how far it is; `espnet3-par collect {run}` merges the records"
+            "hint: `espnet3-par status {place}` tells how far it is; `espnet3-par collect {place}` merges the records"
         ));
         Ok(Exit::Done)
     }
@@ -120,10 +131,16 @@ impl Run {
         }
         let mut bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
         let signals = listen(&[SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
-        let resubmits = config.parallel.max_resubmits;
+        let (resubmits, cluster) = (config.parallel.max_resubmits, &config.parallel.env);
         let ending = submit_and_wait(planned, &job, resubmits, Some(signals), &mut |event| {
             match event {
                 Event::Progress(progress) => bar.show(progress),
+                Event::Submitted(ids) => {
+                    bar.say(&format!("{} submitted to {cluster}", jobs(ids)));
+                }
+                Event::Joining(ids) => {
+                    bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
+                }
                 Event::Waiting => bar.say("waiting for workers of another `run`"),
                 Event::Stopping => bar.say("stopping the workers; once more to kill them"),
             }
@@ -134,10 +151,15 @@ impl Run {
     }
 }
 
+/// `job 12`, `jobs 12, 13`.
+fn jobs(ids: &[String]) -> String {
+    format!("{} {}", if ids.len() == 1 { "job" } else { "jobs" }, ids.join(", "))
+}
+
 /// Opens the shards with failed items again, without their errors. Those in living hands stay.
 fn retry_failed(run: &RunDir) -> Result<(), Fail> {
     let (name, _log) = reserve_name(run).context("failed to open a log")?;
-    let me = Worker::enter(run, &name, 0, 0).context("failed to enter the run")?;
+    let me = Worker::enter(run, &name, Place::default()).context("failed to enter the run")?;
     let mine = run.worker(&name);
     for shard in run.list_shards()? {
         let held = match &shard.state {

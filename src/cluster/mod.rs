@@ -5,6 +5,8 @@
 //! processes, the environment or the clock: `submit` and `queue_state` do what a dialect says.
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
+use serde::{Deserialize, Serialize};
+
 mod finding;
 mod options;
 mod script;
@@ -15,6 +17,7 @@ mod units;
 
 pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
+pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.
 pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
@@ -68,6 +71,12 @@ pub(crate) trait Scheduler: Sync {
 
     /// The command that ends these jobs, queued or running.
     fn cancel(&self, ids: &[String]) -> Vec<String>;
+
+    /// What the names of variables begin with that a job's own environment has and that would
+    /// change a submission made from within it.
+    fn job_variables(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// What differs between schedulers in the meaning of the common options.
@@ -152,7 +161,8 @@ pub(crate) struct TaskState {
 }
 
 /// Whether a task may still do something. Each with the scheduler's own words for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "words", rename_all = "snake_case")]
 pub(crate) enum State {
     /// It waits: in the queue, for a hold to go, for a dependency.
     Queued(String),

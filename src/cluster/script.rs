@@ -2,8 +2,8 @@
 
 use super::Order;
 
-/// Each library would start as many threads as the node has cores.
-const THREADS: [&str; 4] =
+/// How many threads a library may start. Each would take all cores, in every worker.
+pub(crate) const THREADS: [&str; 4] =
     ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"];
 
 /// What a dialect knows that the task needs, as shell.

@@ -117,6 +117,30 @@ impl Scheduler for Slurm {
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["scancel".to_owned()], ids].concat()
     }
+
+    /// SBATCH_ variables and SLURM_CONF are the user's; these are a job's.
+    fn job_variables(&self) -> &'static [&'static str] {
+        &[
+            "SLURM_ARRAY",
+            "SLURM_CPU",
+            "SLURM_EXPORT_ENV",
+            "SLURM_GPU",
+            "SLURM_GRES",
+            "SLURM_GTIDS",
+            "SLURM_JOB",
+            "SLURM_LOCALID",
+            "SLURM_MEM",
+            "SLURM_NNODES",
+            "SLURM_NODE",
+            "SLURM_NPROCS",
+            "SLURM_NTASKS",
+            "SLURM_PROCID",
+            "SLURM_STEP",
+            "SLURM_SUBMIT",
+            "SLURM_TASK",
+            "SLURM_TRES",
+        ]
+    }
 }
 
 /// `38_4|RUNNING|None|n2`, `107|PENDING|Priority|`.

@@ -8,6 +8,7 @@ use super::keys;
 use super::layers::Part;
 use super::resolve::child;
 use super::tree::Path;
+use crate::cluster::{Finding, Options, Weight, known_elsewhere, scheduler};
 
 /// Where a run takes place.
 ///
@@ -123,8 +124,17 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
         let hint = format!("keep `{section}.n_workers` only");
         checker.error(&child(&key("options"), "n_workers"), Part::Key, message, Some(hint));
     }
-    let options = if env == "local" { local_options(section, options, checker) } else { options };
-    let threads = checker.whole(&child(&key("options"), "threads_per_worker"), 1);
+    let (options, threads) = match scheduler(&env) {
+        Some(scheduler) => {
+            let (read, found) = Options::read(scheduler, &options);
+            tell_findings(&key("options"), found, checker);
+            (options, read.threads_per_worker.or(Some((read.cores / read.processes.max(1)).max(1))))
+        }
+        None => {
+            let threads = checker.whole(&child(&key("options"), "threads_per_worker"), 1);
+            (local_options(section, options, checker), threads)
+        }
+    };
 
     let shards = checker.whole(&key("shards"), 1);
     let shard_size = checker.whole(&key("shard_size"), 1);
@@ -180,6 +190,23 @@ fn known_env(path: &[String], env: &str, checker: &mut Checker<'_>) {
     }
 }
 
+/// What a cluster has to say of its options, each at the key that it is about.
+fn tell_findings(options: &Path, found: Vec<Finding>, checker: &mut Checker<'_>) {
+    for finding in found {
+        let severity = match finding.weight {
+            Weight::Error => Severity::Error,
+            Weight::Warning => Severity::Warning,
+            Weight::Note => Severity::Note,
+        };
+        let part = if finding.value { Part::Value } else { Part::Key };
+        let path = match finding.key.as_str() {
+            "" => options.clone(),
+            key => child(options, key),
+        };
+        checker.tell(severity, &path, part, finding.message, finding.hint);
+    }
+}
+
 /// What is left of the options of a local run once Dask's own are gone.
 fn local_options(
     section: &str,
@@ -187,11 +214,15 @@ fn local_options(
     checker: &mut Checker<'_>,
 ) -> Map<String, Value> {
     let top = [section.to_owned(), "options".to_owned()];
-    let mut of_dask = Vec::new();
+    let (mut of_dask, mut of_others) = (Vec::new(), Vec::new());
     for name in options.keys() {
         let path = child(&top, name);
         if keys::DASK_OPTIONS.contains(&name.as_str()) {
             of_dask.push(name.clone());
+        } else if name != "n_workers" && known_elsewhere(name) {
+            if !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
+                of_others.push(name.clone());
+            }
         } else if name != "n_workers" && !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
             let known = keys::LOCAL_OPTIONS.iter().chain(keys::DASK_OPTIONS).copied();
             let hint = match keys::nearest(name, known) {
@@ -207,6 +238,11 @@ fn local_options(
     if let Some(first) = of_dask.first() {
         let names = keys::listed(of_dask.iter().map(String::as_str));
         let message = format!("Dask-only, no effect here: {names} in `{section}.options`");
+        checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
+    }
+    if let Some(first) = of_others.first() {
+        let names = keys::listed(of_others.iter().map(String::as_str));
+        let message = format!("no effect on `local`: {names} in `{section}.options`");
         checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
     }
     options.retain(|name, _| !keys::DASK_OPTIONS.contains(&name.as_str()));

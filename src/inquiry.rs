@@ -1,0 +1,174 @@
+//! Asking a scheduler how a run's jobs are: rarely, all in one question, and never as the truth.
+//!
+//! The answer is kept in the run directory, so that however many drivers and `status` commands look
+//! at a run, its scheduler is asked once in [`PAUSE`] at most. The disk decides what is done; this
+//! only explains what is missing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic_file;
+use crate::cluster::{Scheduler, State, TaskState, scheduler};
+use crate::job::Job;
+use crate::launch::ask;
+use crate::roster::{Ended, Life, Worker, age};
+use crate::run_dir::RunDir;
+
+/// From one question to the next. squeue(1) asks not to be called in loops.
+pub(crate) const PAUSE: Duration = Duration::from_secs(30);
+
+/// A scheduler that could not answer is asked after twice as long each time, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(480);
+
+/// A task that so many answers in a row do not mention is not there any more.
+const MISSES: u32 = 2;
+
+/// What is known from the scheduler.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Inquiry {
+    /// By the job's number and the task.
+    jobs: BTreeMap<u32, BTreeMap<u32, Known>>,
+    /// So many questions in a row got no answer.
+    failures: u32,
+    /// What it said instead of the last one.
+    pub error: Option<String>,
+}
+
+/// What is known of one task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    #[serde(flatten)]
+    pub state: Option<State>,
+    /// So many answers in a row did not mention it.
+    misses: u32,
+}
+
+impl Known {
+    /// Whether nothing is to come of the task, by the scheduler's word or its silence.
+    pub(crate) fn over(&self) -> bool {
+        matches!(self.state, Some(State::Ended(_))) || self.misses >= MISSES
+    }
+
+    /// The scheduler's words.
+    pub(crate) fn words(&self) -> &str {
+        match &self.state {
+            _ if self.misses >= MISSES => "the scheduler does not know it any more",
+            None => "not asked yet",
+            Some(State::Queued(w) | State::Running(w) | State::Ended(w) | State::Unknown(w)) => w,
+        }
+    }
+}
+
+impl Inquiry {
+    /// What was known when the scheduler was last asked.
+    pub(crate) fn read(run: &RunDir) -> Self {
+        let bytes = std::fs::read(run.inquiry_json()).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// What is known of a task; nothing if nobody asked yet.
+    pub(crate) fn of(&self, job: u32, task: u32) -> Known {
+        let known = self.jobs.get(&job).and_then(|tasks| tasks.get(&task));
+        known.cloned().unwrap_or_default()
+    }
+
+    /// Whether all tasks of a job are over: each by the disk or by the scheduler.
+    pub(crate) fn over(&self, run: &RunDir, job: &Job) -> bool {
+        let ended = job.ended_tasks(run);
+        let mut tasks = 0..job.tasks.len() as u32;
+        tasks.all(|task| ended.contains(&task) || self.of(job.number, task).over())
+    }
+
+    /// Asks after all jobs that may not be over, unless they were asked after a moment ago, and
+    /// notes which workers the scheduler's answer leaves no hope for.
+    ///
+    /// # Errors
+    /// When the run directory cannot be written. A scheduler that cannot be asked is no error.
+    pub(crate) fn refresh(run: &RunDir) -> Result<Self> {
+        let mut inquiry = Self::read(run);
+        let jobs = Job::read_all(run);
+        let open = jobs.iter().filter(|job| !job.is_over(run) && !inquiry.over(run, job));
+        let mut by_cluster: BTreeMap<&str, Vec<(String, &Job)>> = BTreeMap::new();
+        for job in open {
+            if let Some(id) = job.submission(run).and_then(|submitted| submitted.id) {
+                by_cluster.entry(&job.cluster).or_default().push((id, job));
+            }
+        }
+        if by_cluster.is_empty() || !inquiry.due(run, &by_cluster) {
+            return Ok(inquiry);
+        }
+        // First the file, then the question: whoever looks now need not ask too.
+        inquiry.write(run)?;
+        let mut errors = Vec::new();
+        for (cluster, jobs) in by_cluster {
+            let Some(scheduler) = scheduler(cluster) else { continue };
+            match question(scheduler, run.root(), &jobs) {
+                Ok(states) => inquiry.learn(&states, &jobs),
+                Err(error) => errors.push(error),
+            }
+        }
+        inquiry.failures = if errors.is_empty() { 0 } else { inquiry.failures + 1 };
+        inquiry.error = (!errors.is_empty()).then(|| errors.join("; "));
+        inquiry.write(run)?;
+        inquiry.bury(run);
+        Ok(inquiry)
+    }
+
+    fn due(&self, run: &RunDir, open: &BTreeMap<&str, Vec<(String, &Job)>>) -> bool {
+        let pause = PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
+        let new = open.values().flatten().any(|(_, job)| !self.jobs.contains_key(&job.number));
+        let asked = age(run, &run.inquiry_json());
+        // A job that was just submitted tells of itself on disk soon; its own moment counts too.
+        let submitted = open.values().flatten().map(|(_, job)| run.submission_json(job.number));
+        let youngest = submitted.filter_map(|path| age(run, &path).ok()).min();
+        asked.map_or(true, |age| age >= pause) && (!new || youngest.is_none_or(|age| age >= PAUSE))
+    }
+
+    fn learn(&mut self, states: &[TaskState], jobs: &[(String, &Job)]) {
+        for (id, job) in jobs {
+            let of_job: Vec<_> = states.iter().filter(|state| state.job == *id).collect();
+            let whole = of_job.iter().find(|state| state.task.is_none());
+            let known = self.jobs.entry(job.number).or_default();
+            for task in 0..job.tasks.len() as u32 {
+                let own = of_job.iter().find(|state| state.task == Some(task));
+                let known = known.entry(task).or_default();
+                match own.or(whole) {
+                    Some(told) => *known = Known { state: Some(told.state.clone()), misses: 0 },
+                    None => known.misses += 1,
+                }
+            }
+        }
+    }
+
+    /// Workers of tasks that are over, on hosts that cannot be seen from here, need not be waited
+    /// for until their lease is over. Should one live all the same, it finds out.
+    fn bury(&self, run: &RunDir) {
+        for worker in Worker::read_all(run) {
+            let known = self.of(worker.job, worker.task);
+            let unseen = worker.process.lives().is_none();
+            if known.over() && unseen && worker.life(run) != Life::Dead {
+                // If it cannot be noted, the lease tells, later.
+                let _ = worker.end(run, Ended::Lost { why: known.words().to_owned() });
+            }
+        }
+    }
+
+    fn write(&self, run: &RunDir) -> Result<()> {
+        Ok(atomic_file::write(&run.inquiry_json(), &serde_json::to_vec(self)?)?)
+    }
+}
+
+fn question(
+    scheduler: &dyn Scheduler,
+    dir: &Path,
+    jobs: &[(String, &Job)],
+) -> Result<Vec<TaskState>, String> {
+    let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
+    let argv = scheduler.query(&ids);
+    let reply = ask(&argv, dir, None, &[]).map_err(|error| format!("{error:#}"))?;
+    scheduler.states(&reply).map_err(|words| format!("`{}`: {words}", argv[0]))
+}

@@ -1,0 +1,288 @@
+//! Submissions: a job handed to a scheduler, or its tasks started one by one, and what is under way.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::cluster::{Options, Order, Reply, Scheduler, Submission, scheduler};
+use crate::inquiry::{Inquiry, PAUSE};
+use crate::job::{Job, Submitted, Task};
+use crate::launch::{NotStarted, Started, ask, kill_session, start_task, terminate};
+use crate::roster::{Life, Worker};
+use crate::run_dir::RunDir;
+
+/// Between two looks at the files of tasks that a scheduler started.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Tasks of a complete run end by themselves; so long is waited before their jobs are cancelled.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A submission that may still do something.
+pub(crate) enum UnderWay {
+    /// Tasks that this process started.
+    Here(Vec<Started>),
+    /// Jobs in a scheduler's hands.
+    Queued(Queued),
+}
+
+/// Jobs in a scheduler's hands.
+pub(crate) struct Queued {
+    scheduler: &'static dyn Scheduler,
+    jobs: Vec<Job>,
+    looked: Option<Instant>,
+    asked: Instant,
+}
+
+impl UnderWay {
+    /// Submits: as one job, or as several where the scheduler's arrays are too small.
+    ///
+    /// # Errors
+    /// [`NotStarted`] when a program cannot be started or the scheduler refuses.
+    pub(crate) fn submit(run: &RunDir, job: &Job, detached: bool) -> Result<Self> {
+        let Some(scheduler) = scheduler(&job.cluster) else {
+            let job = job.clone().register(run)?;
+            let tasks = 0..job.tasks.len() as u32;
+            let started = tasks.map(|task| start_task(run, &job, task, detached));
+            return Ok(Self::Here(started.collect::<Result<_>>()?));
+        };
+        let limit = job.max_array_size.or_else(|| array_limit(scheduler, run));
+        let jobs = pieces(job, limit).into_iter().map(|job| hand_over(scheduler, run, job));
+        Ok(Self::queued(scheduler, jobs.collect::<Result<_>>()?))
+    }
+
+    /// The jobs of an earlier submission to the same cluster that may still do something.
+    pub(crate) fn join(run: &RunDir, cluster: &str) -> Result<Option<Self>> {
+        let Some(scheduler) = scheduler(cluster) else { return Ok(None) };
+        let inquiry = Inquiry::refresh(run)?;
+        let mut jobs = Job::read_all(run);
+        jobs.retain(|job| {
+            let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
+            job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
+        });
+        Ok((!jobs.is_empty()).then(|| Self::queued(scheduler, jobs)))
+    }
+
+    fn queued(scheduler: &'static dyn Scheduler, jobs: Vec<Job>) -> Self {
+        Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
+    }
+
+    /// Waits until the tasks that this process started can do without it.
+    pub(crate) fn settle(&self) -> Result<()> {
+        match self {
+            Self::Here(started) => started.iter().try_for_each(Started::wait_for_session),
+            Self::Queued(_) => Ok(()),
+        }
+    }
+
+    /// What to tell of it: the jobs' ids.
+    pub(crate) fn ids(&self, run: &RunDir) -> Vec<String> {
+        match self {
+            Self::Here(_) => Vec::new(),
+            Self::Queued(queued) => queued.ids(run),
+        }
+    }
+
+    /// Whether nothing more comes of it.
+    pub(crate) fn ended(&mut self, run: &RunDir) -> Result<bool> {
+        match self {
+            Self::Here(started) => {
+                let mut running = false;
+                for task in started {
+                    running |= task.try_wait()?.is_none();
+                }
+                Ok(!running)
+            }
+            Self::Queued(queued) => queued.ended(run),
+        }
+    }
+
+    /// Asks its workers to give back and end.
+    pub(crate) fn stop(&self, run: &RunDir) -> Result<()> {
+        match self {
+            Self::Here(started) => {
+                started.iter().for_each(|task| terminate(task.pid));
+                Ok(())
+            }
+            Self::Queued(queued) => queued.cancel(run),
+        }
+    }
+
+    /// Ends what this process started, without asking.
+    pub(crate) fn kill(&self) {
+        if let Self::Here(started) = self {
+            started.iter().for_each(|task| kill_session(task.pid));
+        }
+    }
+
+    /// The run is complete: what still waits in a queue need not come. Tasks that run end by
+    /// themselves; `false`: those of this process have not yet.
+    pub(crate) fn dismiss(&mut self, run: &RunDir) -> Result<bool> {
+        let Self::Queued(queued) = self else { return Ok(false) };
+        let since = Instant::now();
+        while since.elapsed() < FAREWELL && !queued.jobs.iter().all(|job| job.is_over(run)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Jobs that the scheduler cannot be told to end find nothing left to do.
+        let _ = queued.cancel(run);
+        Ok(true)
+    }
+
+    /// Waits for its end, but no longer than `most`.
+    pub(crate) fn rest(&self, most: Duration) -> Result<()> {
+        match self {
+            Self::Here(started) => match started.first() {
+                Some(task) if started.len() == 1 => task.rest(most),
+                _ => {
+                    std::thread::sleep(most);
+                    Ok(())
+                }
+            },
+            Self::Queued(_) => {
+                std::thread::sleep(most);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Queued {
+    fn ids(&self, run: &RunDir) -> Vec<String> {
+        let submitted = self.jobs.iter().filter_map(|job| job.submission(run));
+        submitted.filter_map(|submitted| submitted.id).collect()
+    }
+
+    fn ended(&mut self, run: &RunDir) -> Result<bool> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(false);
+        }
+        self.looked = Some(Instant::now());
+        if self.jobs.iter().all(|job| job.is_over(run)) {
+            return Ok(true);
+        }
+        if self.asked.elapsed() < PAUSE {
+            return Ok(false);
+        }
+        self.asked = Instant::now();
+        let inquiry = Inquiry::refresh(run)?;
+        let over = |job: &Job| job.is_over(run) || inquiry.over(run, job);
+        let ours: BTreeSet<u32> = self.jobs.iter().map(|job| job.number).collect();
+        let at_work =
+            |worker: &Worker| ours.contains(&worker.job) && worker.life(run) == Life::Alive;
+        Ok(self.jobs.iter().all(over) && !Worker::read_all(run).iter().any(at_work))
+    }
+
+    fn cancel(&self, run: &RunDir) -> Result<()> {
+        cancel(self.scheduler, run, &self.jobs)
+    }
+}
+
+/// Has a scheduler end jobs, queued or running.
+///
+/// # Errors
+/// [`NotStarted`], with the scheduler's words.
+pub(crate) fn cancel(scheduler: &dyn Scheduler, run: &RunDir, jobs: &[Job]) -> Result<()> {
+    let mut open: Vec<(&Job, Submitted, String)> = Vec::new();
+    for job in jobs.iter().filter(|job| !job.is_over(run)) {
+        if let Some(submitted) = job.submission(run)
+            && let Some(id) = submitted.id.clone()
+        {
+            open.push((job, submitted, id));
+        }
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = open.iter().map(|(_, _, id)| id.clone()).collect();
+    let argv = scheduler.cancel(&ids);
+    let reply = ask(&argv, run.root(), None, &[])?;
+    if reply.code != Some(0) {
+        // Jobs that have just ended are no error, and some schedulers call them one.
+        return Err(NotStarted::refused("cancel", &argv, &reply).into());
+    }
+    for (job, submitted, _) in open {
+        job.note_submission(run, &Submitted { cancelled: true, ..submitted })?;
+    }
+    Ok(())
+}
+
+/// How many tasks an array may have, where the scheduler says so.
+fn array_limit(scheduler: &dyn Scheduler, run: &RunDir) -> Option<u32> {
+    let (argv, read) = scheduler.array_limit()?;
+    let reply = ask(&argv, run.root(), None, &[]).ok()?;
+    read(&reply.stdout).filter(|limit| *limit > 0)
+}
+
+/// The job cut into arrays of at most `limit` tasks.
+fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut first_rank = job.first_rank;
+    let piece = |tasks: &[Task]| {
+        let piece = Job { tasks: tasks.to_vec(), first_rank, ..job.clone() };
+        first_rank += tasks.iter().map(|task| task.workers).sum::<u32>();
+        piece
+    };
+    job.tasks.chunks(limit.max(1)).map(piece).collect()
+}
+
+/// What a scheduler would be given for a job that has its number.
+///
+/// # Errors
+/// Paths that are not UTF-8.
+pub(crate) fn render(scheduler: &dyn Scheduler, job: &Job, stage: &str) -> Result<Submission> {
+    let (options, _) = Options::read(scheduler, &job.options);
+    let name = options.job_name.clone().unwrap_or_else(|| format!("espnet3-{stage}"));
+    let recipe_dir = job.recipe_dir.to_str().context("the working directory is not UTF-8")?;
+    Ok(scheduler.submission(&Order {
+        name: &plain(&name),
+        tasks: job.tasks.len() as u32,
+        max_running: job.max_running,
+        options: &options,
+        recipe_dir,
+        command: &job.argv,
+        threads_per_worker: job.threads_per_worker,
+        folder: &RunDir::job_from_logs(job.number),
+        log: &RunDir::task_log_stem(job.number),
+    }))
+}
+
+/// A job's name as every scheduler takes it.
+fn plain(name: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let name: String = name.chars().map(|c| if word(c) { c } else { '_' }).take(200).collect();
+    match name.chars().next() {
+        Some(first) if first.is_ascii_alphabetic() => name,
+        _ => format!("j{name}"),
+    }
+}
+
+/// Writes the job's files and hands it to the scheduler.
+fn hand_over(scheduler: &dyn Scheduler, run: &RunDir, job: Job) -> Result<Job> {
+    let stage = crate::spec::Spec::read(run)?.fingerprint.stage;
+    let job = job.register(run)?;
+    let submission = render(scheduler, &job, &stage)?;
+    write_files(&submission, &run.job(job.number))?;
+    let (argv, stdin) = (submission.argv, submission.stdin.as_deref());
+    let reply = ask(&argv, &run.logs(), stdin, scheduler.job_variables())?;
+    let id = (reply.code == Some(0)).then(|| scheduler.job_id(&reply.stdout)).flatten();
+    let refused = NotStarted::refused("submit", &argv, &reply);
+    let taken = id.is_some();
+    let Reply { code, stdout, stderr } = reply;
+    job.note_submission(run, &Submitted { id, argv, code, stdout, stderr, cancelled: false })?;
+    if taken { Ok(job) } else { Err(refused.into()) }
+}
+
+/// Puts the files of a submission in a folder.
+pub(crate) fn write_files(submission: &Submission, folder: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    for (name, text) in &submission.files {
+        let path = folder.join(name);
+        let written = std::fs::write(&path, text).and_then(|()| {
+            // Some schedulers run the file as it is.
+            let mode = if name.ends_with(".sh") { 0o755 } else { 0o644 };
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
+        });
+        written.with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(())
+}
