@@ -98,7 +98,7 @@ impl Inquiry {
                 by_cluster.entry(&job.cluster).or_default().push((id, job));
             }
         }
-        if by_cluster.is_empty() || !inquiry.due(run, &by_cluster) {
+        if by_cluster.is_empty() || !inquiry.due(run) {
             return Ok(inquiry);
         }
         // First the file, then the question: whoever looks now need not ask too.
@@ -118,14 +118,9 @@ impl Inquiry {
         Ok(inquiry)
     }
 
-    fn due(&self, run: &RunDir, open: &BTreeMap<&str, Vec<(String, &Job)>>) -> bool {
+    fn due(&self, run: &RunDir) -> bool {
         let pause = PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
-        let new = open.values().flatten().any(|(_, job)| !self.jobs.contains_key(&job.number));
-        let asked = age(run, &run.inquiry_json());
-        // A job that was just submitted tells of itself on disk soon; its own moment counts too.
-        let submitted = open.values().flatten().map(|(_, job)| run.submission_json(job.number));
-        let youngest = submitted.filter_map(|path| age(run, &path).ok()).min();
-        asked.map_or(true, |age| age >= pause) && (!new || youngest.is_none_or(|age| age >= PAUSE))
+        age(run, &run.inquiry_json()).map_or(true, |age| age >= pause)
     }
 
     fn learn(&mut self, states: &[TaskState], jobs: &[(String, &Job)]) {

@@ -94,6 +94,13 @@ impl Note {
 }
 
 impl Job {
+    /// The job with the number that it would get now, and nothing on disk.
+    pub(crate) fn as_next(mut self, run: &RunDir) -> Self {
+        self.number = Self::numbers(run).last().unwrap_or(0) + 1;
+        self.argv.extend(["--job".to_owned(), self.number.to_string()]);
+        self
+    }
+
     /// Puts the job on disk under the next free number.
     pub(crate) fn register(mut self, run: &RunDir) -> Result<Self> {
         for number in 1..=u32::MAX {
@@ -121,7 +128,7 @@ impl Job {
         let needed = |task: &&Task| {
             let before = workers;
             workers += u64::from(task.workers);
-            before < shards
+            before < shards.max(1)
         };
         Self { tasks: self.tasks.iter().take_while(needed).cloned().collect(), ..self.clone() }
     }

@@ -17,6 +17,8 @@ pub(crate) const RESULTS: &str = "results.jsonl";
 pub(crate) const ERRORS: &str = "errors.jsonl";
 /// In the folder of a shard under way: the item that is being tried, for finding poison items.
 pub(crate) const TRYING: &str = "trying.json";
+/// In the folder of a shard under way that had records before: how many, for telling its rate.
+pub(crate) const FOUND: &str = "found.json";
 /// In the folder of a shard under way: how far each shared file belongs to which record.
 pub(crate) const EXTENTS: &str = "extents.jsonl";
 

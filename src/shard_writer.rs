@@ -18,7 +18,7 @@ use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
 use crate::record::{FileBytes, Record};
-use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, TRYING};
+use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
 
 /// A record waits no longer than this for the next one, to be written together: a write costs
@@ -58,6 +58,9 @@ impl ShardWriter {
     pub(crate) fn open(claim: Claim, items: Indices) -> io::Result<Self> {
         let folder = claim.folder();
         let kept = salvage(&folder, claim.shard, &items)?;
+        if !kept.items.is_empty() {
+            fs::write(folder.join(FOUND), kept.items.len().to_string())?;
+        }
         let results = BufWriter::with_capacity(1 << 16, append(&folder, RESULTS)?);
         Ok(Self {
             last: kept.items.last().copied(),
@@ -140,7 +143,7 @@ impl ShardWriter {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
                 bail!("a record's file cannot be called {name:?}");
             }
-            if [RESULTS, ERRORS, EXTENTS, TRYING].contains(&name.as_str()) {
+            if [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name.as_str()) {
                 bail!("a record's file cannot be called {name:?}: the shard has its own");
             }
             let earlier = &record.files[..nth];
@@ -239,6 +242,9 @@ impl ShardWriter {
             sort_lines(&self.folder.join(RESULTS))?;
         }
         let _ = fs::remove_file(self.folder.join(TRYING));
+        if self.found() > 0 {
+            let _ = fs::remove_file(self.folder.join(FOUND));
+        }
         self.sync()?;
         Ok(self.claim.commit()?)
     }
@@ -247,6 +253,7 @@ impl ShardWriter {
     pub(crate) fn give_back(mut self) -> Result<bool> {
         // Deaths are counted in a row only.
         let _ = fs::remove_file(self.folder.join(TRYING));
+        let _ = fs::remove_file(self.folder.join(FOUND));
         self.flush()?;
         self.sync()?;
         Ok(self.claim.give_back()?)

@@ -1,20 +1,28 @@
 //! What is known of a run, for people and for programs: the run directory, judged.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::cluster::State as Told;
+use crate::inquiry::Inquiry;
 use crate::job::Job;
-use crate::roster::{Ended, Life, Worker};
+use crate::roster::{Ended, Life, Worker, age};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stop::Stop;
-use crate::survey::{Counts, Survey};
+use crate::survey::{ClaimedShard, Counts, Survey, rate};
 
 /// The version of the JSON; it changes when a field goes or changes its meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// So many lines of a worker's log are told of a shard that is not well.
+const LOG_LINES: usize = 3;
 
 /// A shard that is not seen so many times is gone, not being renamed.
 const LOOKS: u32 = 10;
@@ -36,7 +44,9 @@ pub(crate) struct Status {
     pub collected: bool,
     pub unfinished: Vec<UnfinishedShard>,
     pub workers: Vec<WorkerStatus>,
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<JobStatus>,
+    /// Why the scheduler could not be asked, if it could not.
+    pub scheduler_error: Option<String>,
     pub stop: Option<Stop>,
     /// Shards whose folder is gone.
     pub missing_shards: Vec<usize>,
@@ -52,6 +62,8 @@ pub(crate) enum State {
     SomeFailed,
     /// Somebody works on it.
     Running,
+    /// Nobody works on it, but a scheduler has jobs of it, as far as is known.
+    Queued,
     /// It was asked to stop and is not complete.
     Stopped,
     /// Nobody works on it and it is not complete.
@@ -65,15 +77,60 @@ pub(crate) struct Items {
     pub failed: u64,
 }
 
-/// A shard in somebody's hands, or in those of a dead worker.
+/// A shard that is not done.
 #[derive(Debug, Serialize)]
 pub(crate) struct UnfinishedShard {
     pub shard: usize,
-    pub attempt: u32,
-    pub worker: String,
-    pub life: Life,
-    pub items: u64,
+    pub state: ShardStanding,
+    pub attempt: Option<u32>,
+    pub worker: Option<String>,
+    /// Where the worker is: host, and number of the job and task that started it.
+    pub host: Option<String>,
+    pub job: Option<u32>,
+    pub task: Option<u32>,
+    /// Items with a record or an error, of so many; of a waiting shard not counted.
+    pub items: Option<u64>,
     pub total: u64,
+    /// Items a second in this attempt.
+    pub rate: Option<f64>,
+    /// Seconds since the worker's last sign of life.
+    pub seen: Option<u64>,
+    /// The last lines of the worker's log, where it is lost or failed.
+    pub log: Vec<String>,
+}
+
+/// How a shard that is not done stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ShardStanding {
+    /// Nobody's.
+    Waiting,
+    Running,
+    /// Its worker is gone and left no word.
+    Lost,
+    /// Its worker ended before its time, and how is known.
+    Failed,
+    /// Its worker cannot be seen from here.
+    Unknown,
+}
+
+/// A submission, and what is known of its tasks: from the disk, else from the scheduler.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobStatus {
+    pub number: u32,
+    pub cluster: String,
+    /// The scheduler's name for it.
+    pub id: Option<String>,
+    pub submitted: String,
+    /// Where it was submitted.
+    pub host: String,
+    pub tasks: usize,
+    pub queued: usize,
+    pub running: usize,
+    pub ended: usize,
+    pub unknown: usize,
+    /// The scheduler's words for tasks that have not ended, with how many they are.
+    pub words: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +140,7 @@ pub(crate) struct WorkerStatus {
     pub host: String,
     pub pid: u32,
     pub job: u32,
+    pub task: u32,
     pub rank: u32,
     pub started: String,
     pub ended: Option<Ended>,
@@ -110,21 +168,24 @@ impl Status {
         let lives: BTreeMap<&str, Life> =
             workers.iter().map(|(life, worker)| (worker.worker.as_str(), *life)).collect();
         let stop = Stop::read(run);
+        let inquiry = Inquiry::read(run);
+        let jobs: Vec<_> =
+            Job::read_all(run).iter().map(|job| JobStatus::of(run, job, &inquiry)).collect();
         let starting = !Job::living_tasks(run).is_empty();
         let working = starting || lives.values().any(|life| *life == Life::Alive);
-        let state = judge(progress.complete(), progress.failed > 0, working, stop.is_some());
-        let unfinished = progress
-            .claims
-            .into_iter()
-            .map(|claim| UnfinishedShard {
-                life: lives.get(claim.worker.as_str()).copied().unwrap_or(Life::Unknown),
-                shard: claim.shard,
-                attempt: claim.attempt,
-                worker: claim.worker,
-                items: claim.items,
-                total: claim.total,
-            })
-            .collect();
+        let pending = jobs.iter().any(|job| job.id.is_some() && job.ended < job.tasks);
+        let state =
+            judge(progress.complete(), progress.failed > 0, working, stop.is_some(), pending);
+        let claimed = progress.claims.iter().map(|claim| {
+            let worker = workers.iter().find(|(_, worker)| worker.worker == claim.worker);
+            (claim.shard, UnfinishedShard::claimed(run, claim, worker))
+        });
+        let held: BTreeMap<usize, UnfinishedShard> = claimed.collect();
+        let waiting = progress
+            .waiting
+            .iter()
+            .map(|shard| (*shard, UnfinishedShard::waiting(*shard, spec.len(*shard))));
+        let unfinished: BTreeMap<usize, UnfinishedShard> = waiting.chain(held).collect();
         Ok(Self {
             version: VERSION,
             output_dir: run.root().display().to_string(),
@@ -134,12 +195,13 @@ impl Status {
             items: Items { total: progress.total, done: progress.done, failed: progress.failed },
             shards: progress.shards,
             collected: run.results().is_file(),
-            unfinished,
+            unfinished: unfinished.into_values().collect(),
             workers: workers
                 .into_iter()
                 .map(|(life, worker)| worker_status(life, worker))
                 .collect(),
-            jobs: Job::read_all(run),
+            scheduler_error: inquiry.error.filter(|_| pending),
+            jobs,
             stop,
             missing_shards: progress.unseen,
         })
@@ -166,6 +228,7 @@ impl Status {
                 Some(Ended::EnvFailed { error }) => format!("the env could not be built: {error}"),
                 Some(Ended::Failed { error }) => error.clone(),
                 Some(Ended::Died { status }) => format!("died: {status}"),
+                Some(Ended::Lost { why }) => format!("lost: {why}"),
                 None if worker.life == Life::Dead => "vanished".to_owned(),
                 _ => continue,
             };
@@ -175,12 +238,114 @@ impl Status {
     }
 }
 
+impl UnfinishedShard {
+    fn waiting(shard: usize, total: u64) -> Self {
+        Self {
+            shard,
+            state: ShardStanding::Waiting,
+            attempt: None,
+            worker: None,
+            host: None,
+            job: None,
+            task: None,
+            items: None,
+            total,
+            rate: None,
+            seen: None,
+            log: Vec::new(),
+        }
+    }
+
+    fn claimed(run: &RunDir, claim: &ClaimedShard, worker: Option<&(Life, Worker)>) -> Self {
+        let (life, ended) = match worker {
+            Some((life, worker)) => (*life, worker.ended.as_ref()),
+            None => (Life::Unknown, None),
+        };
+        let state = match (life, ended) {
+            (Life::Alive, _) => ShardStanding::Running,
+            (Life::Unknown, _) => ShardStanding::Unknown,
+            (Life::Dead, None | Some(Ended::Lost { .. })) => ShardStanding::Lost,
+            (Life::Dead, Some(_)) => ShardStanding::Failed,
+        };
+        let ill = matches!(state, ShardStanding::Lost | ShardStanding::Failed);
+        let worker = worker.map(|(_, worker)| worker);
+        Self {
+            shard: claim.shard,
+            state,
+            attempt: Some(claim.attempt),
+            worker: Some(claim.worker.clone()),
+            host: worker.map(|worker| worker.process.host.clone()),
+            job: worker.map(|worker| worker.job),
+            task: worker.map(|worker| worker.task),
+            items: Some(claim.items),
+            total: claim.total,
+            rate: rate(run, claim),
+            seen: age(run, &run.worker(&claim.worker)).ok().map(|age| age.as_secs()),
+            log: if ill { last_lines(&run.log(&claim.worker)) } else { Vec::new() },
+        }
+    }
+}
+
+/// The last lines of a log.
+fn last_lines(path: &Path) -> Vec<String> {
+    const ENOUGH: u64 = 4096;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let start = file.metadata()?.len().saturating_sub(ENOUGH);
+        file.seek(SeekFrom::Start(start))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = end.lines().collect();
+    let first = lines.len().saturating_sub(LOG_LINES);
+    lines[first..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+impl JobStatus {
+    fn of(run: &RunDir, job: &Job, inquiry: &Inquiry) -> Self {
+        let submission = job.submission(run);
+        let over = job.is_over(run);
+        let (noted, ended) = (run.noted_tasks(job.number), job.ended_tasks(run));
+        let mut status = Self {
+            number: job.number,
+            cluster: job.cluster.clone(),
+            id: submission.and_then(|submitted| submitted.id),
+            submitted: job.submitted.clone(),
+            host: job.host.clone(),
+            tasks: job.tasks.len(),
+            queued: 0,
+            running: 0,
+            ended: 0,
+            unknown: 0,
+            words: BTreeMap::new(),
+        };
+        for task in 0..job.tasks.len() as u32 {
+            let known = inquiry.of(job.number, task);
+            let count = match &known.state {
+                _ if over || ended.contains(&task) || known.over() => &mut status.ended,
+                Some(Told::Queued(_)) => &mut status.queued,
+                Some(Told::Running(_)) => &mut status.running,
+                None if noted.contains_key(&task) => &mut status.running,
+                _ => &mut status.unknown,
+            };
+            *count += 1;
+            if !over && !ended.contains(&task) && known.state.is_some() {
+                *status.words.entry(known.words().to_owned()).or_default() += 1;
+            }
+        }
+        status
+    }
+}
+
 /// The run in a word, from what is known of it.
-fn judge(complete: bool, failed: bool, working: bool, stop: bool) -> State {
+fn judge(complete: bool, failed: bool, working: bool, stop: bool, pending: bool) -> State {
     match (complete, failed) {
         (true, false) => State::Done,
         (true, true) => State::SomeFailed,
         _ if working => State::Running,
+        _ if pending && !stop => State::Queued,
         _ if stop => State::Stopped,
         _ => State::Incomplete,
     }
@@ -193,6 +358,7 @@ fn worker_status(life: Life, worker: Worker) -> WorkerStatus {
         host: worker.process.host,
         pid: worker.process.pid,
         job: worker.job,
+        task: worker.task,
         rank: worker.rank,
         started: worker.started,
         ended: worker.ended,
@@ -205,15 +371,16 @@ mod tests {
 
     #[test]
     fn the_disk_decides_first_then_who_works_then_what_was_asked() {
-        for ((complete, failed, working, stop), state) in [
-            ((true, false, false, false), State::Done),
-            ((true, false, true, true), State::Done),
-            ((true, true, true, false), State::SomeFailed),
-            ((false, true, true, true), State::Running),
-            ((false, false, false, true), State::Stopped),
-            ((false, true, false, false), State::Incomplete),
+        for ((complete, failed, working, stop, pending), state) in [
+            ((true, false, false, false, true), State::Done),
+            ((true, false, true, true, false), State::Done),
+            ((true, true, true, false, false), State::SomeFailed),
+            ((false, true, true, true, true), State::Running),
+            ((false, true, false, false, true), State::Queued),
+            ((false, false, false, true, true), State::Stopped),
+            ((false, true, false, false, false), State::Incomplete),
         ] {
-            assert_eq!(judge(complete, failed, working, stop), state);
+            assert_eq!(judge(complete, failed, working, stop, pending), state);
         }
     }
 }

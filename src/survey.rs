@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::run_dir::{ERRORS, RESULTS, RunDir, ShardName, ShardState};
+use crate::run_dir::{ERRORS, FOUND, RESULTS, RunDir, ShardName, ShardState};
 use crate::spec::Spec;
 
 /// How far a run is.
@@ -24,6 +24,9 @@ pub(crate) struct Progress {
     pub audio: f64,
     #[serde(skip)]
     pub claims: Vec<ClaimedShard>,
+    /// Shards that are nobody's.
+    #[serde(skip)]
+    pub waiting: Vec<usize>,
     /// Shards that the listing did not show: renamed while it ran, or gone.
     #[serde(skip)]
     pub unseen: Vec<usize>,
@@ -48,7 +51,27 @@ pub(crate) struct ClaimedShard {
     pub total: u64,
 }
 
+/// How many items a second the present attempt at a shard gets done; `None`: it has done none yet.
+pub(crate) fn rate(run: &RunDir, claim: &ClaimedShard) -> Option<f64> {
+    let (attempt, worker) = (claim.attempt, claim.worker.clone());
+    let folder = run.shard(claim.shard, ShardState::Claimed { attempt, worker });
+    let found = fs::read_to_string(folder.join(FOUND)).ok();
+    let found: u64 = found.and_then(|found| found.parse().ok()).unwrap_or(0);
+    // The folder changed last when the attempt opened its files in it.
+    let opened = fs::metadata(&folder).ok()?.modified().ok()?;
+    let last = fs::metadata(folder.join(RESULTS)).ok()?.modified().ok()?;
+    let took = last.duration_since(opened).ok()?.as_secs_f64();
+    let new = claim.items.checked_sub(found).filter(|new| *new > 0)?;
+    (took > 0.0).then(|| new as f64 / took)
+}
+
 impl Progress {
+    /// Of a run that is not on disk yet.
+    pub(crate) fn before(spec: &Spec) -> Self {
+        let shards = Counts { todo: spec.num_shards() as u64, ..Counts::default() };
+        Self { total: spec.total(), shards, ..Self::default() }
+    }
+
     /// Whether every shard is done.
     pub(crate) fn complete(&self) -> bool {
         self.shards.todo == 0 && self.shards.claimed == 0
@@ -95,7 +118,10 @@ impl<'a> Survey<'a> {
             let (seen, total) = (self.seen[name.shard], self.spec.len(name.shard));
             match name.state {
                 ShardState::Done => progress.shards.done += 1,
-                ShardState::Todo => progress.shards.todo += 1,
+                ShardState::Todo => {
+                    progress.shards.todo += 1;
+                    progress.waiting.push(name.shard);
+                }
                 ShardState::Claimed { attempt, worker } => {
                     progress.shards.claimed += 1;
                     let (shard, items) = (name.shard, seen.lines + seen.failed);
@@ -110,6 +136,7 @@ impl<'a> Survey<'a> {
             progress.unseen = (0..known.len()).filter(|shard| !known[*shard]).collect();
         } else {
             progress.shards.todo = known.len() as u64;
+            progress.waiting = (0..known.len()).collect();
         }
         progress.shards.claimed += progress.unseen.len() as u64;
         for seen in &self.seen {

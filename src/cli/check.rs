@@ -3,12 +3,16 @@
 use clap::Args;
 
 use super::ConfigArgs;
-use super::fail::{Exit, Fail, say};
+use super::fail::{Exit, Fail, say, tell};
 use super::status::count;
+use crate::cluster::{Reply, Scheduler, Submission, scheduler};
 use crate::config::Config;
-use crate::drive::{Planned, plan};
+use crate::drive::{Planned, job, plan};
+use crate::launch::ask;
+use crate::run_dir::RunDir;
 use crate::stage::Stage;
-use crate::survey::Survey;
+use crate::submit::{render, write_files};
+use crate::survey::{Progress, Survey};
 
 /// Print the resolved config and the plan, and do nothing.
 #[derive(Args)]
@@ -35,9 +39,60 @@ impl Check {
             say(config.to_yaml().trim_end())?;
         }
         say("")?;
-        say(describe(&config, &plan(&config, false)?)?.trim_end())?;
-        Ok(Exit::Done)
+        let planned = plan(&config, false)?;
+        say(describe(&config, &planned)?.trim_end())?;
+        match trial(&config, &planned)? {
+            Some(Trial { command, reply }) => {
+                let passed = reply.code == Some(0);
+                let verdict = if passed { "accepts it" } else { "refuses it" };
+                say(format!("# `{command}` {verdict}: {}", reply.complaint()))?;
+                Ok(if passed { Exit::Done } else { Exit::Scheduler })
+            }
+            None => Ok(Exit::Done),
+        }
     }
+}
+
+/// What the scheduler itself said of a submission that was not carried out.
+struct Trial {
+    command: String,
+    reply: Reply,
+}
+
+/// Has the scheduler check the submission, where it offers that and is there.
+fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
+    let Some(scheduler) = scheduler(&config.parallel.env) else { return Ok(None) };
+    let (number, submission) = rendered(scheduler, config, planned)?;
+    let Some(argv) = scheduler.trial(&submission) else { return Ok(None) };
+    // The run directory may not be there, and is not to be touched.
+    let scratch = tempfile::tempdir()?;
+    let place = RunDir::new(scratch.path());
+    std::fs::create_dir_all(place.logs())?;
+    std::fs::create_dir_all(place.job(number))?;
+    write_files(&submission, &place.job(number))?;
+    let stdin = submission.stdin.as_deref();
+    match ask(&argv, &place.logs(), stdin, scheduler.job_variables()) {
+        Ok(reply) => Ok(Some(Trial { command: shell_words::join(&argv), reply })),
+        Err(error) => {
+            tell(format!("note: {} could not check it: {error:#}", scheduler.name()));
+            Ok(None)
+        }
+    }
+}
+
+/// What would be submitted, and the job's number.
+fn rendered(
+    scheduler: &dyn Scheduler,
+    config: &Config,
+    planned: &Planned,
+) -> Result<(u32, Submission), Fail> {
+    let job = job(config, &planned.run)?;
+    let progress = match planned.resumes {
+        true => Survey::new(&planned.run, &planned.spec).look()?,
+        false => Progress::before(&planned.spec),
+    };
+    let job = job.no_larger_than(&progress).as_next(&planned.run);
+    Ok((job.number, render(scheduler, &job, config.stage.name)?))
 }
 
 /// The plan in words.
@@ -74,6 +129,17 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
         );
     } else {
         text += &format!("# {place} is new\n");
+    }
+    if let Some(scheduler) = scheduler(&parallel.env) {
+        let (_, submission) = rendered(scheduler, config, planned)?;
+        text += &format!("# {}\n", shell_words::join(&submission.argv));
+        for (name, content) in &submission.files {
+            text += &format!("\n# {name}\n{content}");
+        }
+        if submission.files.is_empty() {
+            text += &format!("\n{}\n", submission.stdin.unwrap_or_default());
+        }
+        text += "\n";
     }
     Ok(text)
 }

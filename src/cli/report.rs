@@ -41,7 +41,7 @@ impl Report {
                 text += &format!("\n{}", self.run.results().display());
                 text += "\nhint: `run --retry-failed` tries the failed ones again";
             }
-            State::Running => {}
+            State::Running | State::Queued => {}
             State::Stopped | State::Incomplete => {
                 for trouble in troubles(&self.status) {
                     text += &format!("\n  {trouble}");

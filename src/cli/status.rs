@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::fail::{Exit, Fail, say};
+use crate::inquiry::Inquiry;
 use crate::refused::Refused;
 use crate::roster::Life;
 use crate::run_dir::{RunDir, ShardState};
-use crate::status::{State, Status as RunStatus, UnfinishedShard};
+use crate::status::{ShardStanding, State, Status as RunStatus, UnfinishedShard};
 
 /// Folders below the one that was named in which runs are looked for.
 const DEPTH: usize = 6;
@@ -39,7 +40,7 @@ impl Status {
             let mut statuses = Vec::new();
             let mut damaged = Exit::Done;
             for run in &runs {
-                match RunStatus::of(run) {
+                match Inquiry::refresh(run).and_then(|_| RunStatus::of(run)) {
                     Ok(status) => statuses.push(status),
                     Err(error) => damaged = Fail::from(error).print(),
                 }
@@ -55,7 +56,9 @@ impl Status {
                 let text = describe(&statuses);
                 write!(std::io::stdout(), "{clear}{text}")?;
             }
-            let running = statuses.iter().any(|status| status.state == State::Running);
+            let running =
+                |status: &RunStatus| matches!(status.state, State::Running | State::Queued);
+            let running = statuses.iter().any(running);
             if !(self.watch && running) {
                 let exits = statuses.iter().map(exit).chain([damaged]);
                 return Ok(exits.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done));
@@ -116,7 +119,7 @@ pub(super) fn exit(status: &RunStatus) -> Exit {
     match status.state {
         State::Done => Exit::Done,
         State::SomeFailed => Exit::SomeFailed,
-        State::Running | State::Stopped | State::Incomplete => Exit::Incomplete,
+        State::Running | State::Queued | State::Stopped | State::Incomplete => Exit::Incomplete,
     }
 }
 
@@ -130,6 +133,9 @@ fn describe(statuses: &[RunStatus]) -> String {
     for status in statuses {
         let standing = standing(status);
         text += &format!("{:path$}  {:stage$}  {standing}\n", status.output_dir, status.stage);
+        if matches!(status.state, State::Running | State::Queued) {
+            text += &queue(status);
+        }
         for shard in &status.unfinished {
             text += &unfinished(status, shard);
         }
@@ -141,18 +147,62 @@ fn describe(statuses: &[RunStatus]) -> String {
 }
 
 fn unfinished(status: &RunStatus, shard: &UnfinishedShard) -> String {
-    let worker = status.workers.iter().find(|worker| worker.worker == shard.worker);
-    let place = worker
-        .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
-    let life = match shard.life {
-        Life::Alive => "running",
-        Life::Dead => "lost: the next worker goes on with it",
-        Life::Unknown => "unknown",
+    let state = match shard.state {
+        ShardStanding::Running => "running",
+        ShardStanding::Lost => "lost: the next worker goes on with it",
+        ShardStanding::Failed => "its worker failed; the next one goes on with it",
+        ShardStanding::Unknown => "unknown",
+        // So many at a time that they are counted instead.
+        ShardStanding::Waiting => return String::new(),
     };
-    format!(
-        "  shard {:<5} {:>5} of {} items  attempt {}  {} on {place}  {life}\n",
-        shard.shard, shard.items, shard.total, shard.attempt, shard.worker,
-    )
+    let worker = shard.worker.as_deref().unwrap_or("?");
+    let place = status
+        .workers
+        .iter()
+        .find(|other| other.worker == worker)
+        .map_or_else(|| "?".to_owned(), |worker| format!("{} pid {}", worker.host, worker.pid));
+    let job = status.jobs.iter().find(|job| Some(job.number) == shard.job);
+    let job = job
+        .and_then(|job| job.id.as_deref())
+        .map_or_else(String::new, |id| format!(", job {id} task {}", shard.task.unwrap_or(0)));
+    let rate = shard.rate.map_or_else(String::new, |rate| format!(", {rate:.1}/s"));
+    let seen = shard.seen.map_or_else(String::new, |seen| format!(", seen {seen} s ago"));
+    let mut text = format!(
+        "  shard {:<5} {:>5} of {} items  attempt {}  {worker} on {place}{job}  {state}{rate}{seen}\n",
+        shard.shard,
+        shard.items.unwrap_or(0),
+        shard.total,
+        shard.attempt.unwrap_or(0),
+    );
+    for line in &shard.log {
+        text += &format!("    | {line}\n");
+    }
+    text
+}
+
+/// What is known of the jobs that a scheduler has.
+fn queue(status: &RunStatus) -> String {
+    let mut text = String::new();
+    for job in status.jobs.iter().filter(|job| job.id.is_some() && job.ended < job.tasks) {
+        let counts = [
+            (job.queued, "queued"),
+            (job.running, "running"),
+            (job.ended, "ended"),
+            (job.unknown, "not known yet"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let id = job.id.as_deref().unwrap_or("?");
+        let tasks = count(job.tasks, "task");
+        text += &format!("  {} job {id}: {tasks}, {}\n", job.cluster, counts.join(", "));
+        for (words, tasks) in &job.words {
+            text += &format!("    {tasks} x {words}\n");
+        }
+    }
+    if let Some(error) = &status.scheduler_error {
+        text += &format!("  the scheduler cannot be asked: {error}\n");
+    }
+    text
 }
 
 /// Why a run is not complete, as far as workers said or their parents saw.
@@ -182,6 +232,7 @@ pub(super) fn standing(status: &RunStatus) -> String {
     let mut text = match status.state {
         State::Done | State::SomeFailed => "done",
         State::Running => "running",
+        State::Queued => "queued",
         State::Stopped => "stopped",
         State::Incomplete => "incomplete",
     }
@@ -192,6 +243,10 @@ pub(super) fn standing(status: &RunStatus) -> String {
     }
     if matches!(status.state, State::Done | State::SomeFailed) && !status.collected {
         text += ", not collected";
+    }
+    if matches!(status.state, State::Running | State::Queued) && status.shards.todo > 0 {
+        let shards = count(status.shards.todo as usize, "shard");
+        text += &format!(", {shards} waiting");
     }
     let alive = status.workers.iter().filter(|worker| worker.life == Life::Alive).count();
     if alive > 0 {

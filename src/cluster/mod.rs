@@ -38,6 +38,11 @@ pub(crate) trait Scheduler: Sync {
     /// Which common options it must have, and what it takes a bare `walltime` for.
     fn habits(&self) -> Habits;
 
+    /// What a user's own line begins with that sets the time limit instead of `walltime`.
+    fn time_directives(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What in the options is wrong for this scheduler, or will do nothing.
     fn review(&self, _options: &Options) -> Vec<Finding> {
         Vec::new()

@@ -101,6 +101,8 @@ pub(crate) struct Options {
     pub queue: Option<String>,
     pub account: Option<String>,
     pub walltime: Option<Duration>,
+    /// The time that a task has: `walltime`, or what a line of the user's own says instead.
+    pub time_limit: Option<Duration>,
     /// `job_extra_directives`, in order; of a mapping, `key = value`.
     pub extra: Vec<String>,
     /// `job_directives_skip`.
@@ -125,12 +127,29 @@ impl Options {
     ) -> (Self, Vec<Finding>) {
         let mut reader = Reader { given: Map::new(), found: Vec::new() };
         reader.sort_out(scheduler, given);
-        let options = reader.options(scheduler);
+        let mut options = reader.options(scheduler);
+        options.time_limit = options.time_limit(scheduler);
         let mut found = reader.found;
         if found.iter().all(|finding| finding.weight != super::Weight::Error) {
             found.extend(scheduler.review(&options));
         }
         (options, found)
+    }
+
+    fn time_limit(&self, scheduler: &dyn Scheduler) -> Option<Duration> {
+        let (habits, starts) = (scheduler.habits(), scheduler.time_directives());
+        let of_line = |line: &String| {
+            let value = starts.iter().find_map(|start| line.trim().strip_prefix(start))?;
+            let value =
+                value.split([',', ' ']).next().unwrap_or_default().trim_matches(['"', '\'']);
+            Some(walltime(value, habits.two_fields, habits.bare_number))
+        };
+        // The last of several lines counts; one that is not understood leaves the limit open.
+        if let Some(own) = self.extra.iter().filter_map(of_line).next_back() {
+            return own;
+        }
+        let skipped = |part: &String| starts.iter().any(|start| start.contains(part.trim()));
+        self.walltime.filter(|_| !self.skip.iter().any(skipped))
     }
 
     /// One of the scheduler's own options, if it is given and not null.
@@ -206,6 +225,7 @@ impl Reader {
             queue: self.line("queue"),
             account: self.line("account"),
             walltime: if given_walltime { self.walltime(habits) } else { default },
+            time_limit: None,
             extra: self.lines("job_extra_directives"),
             skip: self.lines("job_directives_skip"),
             prologue: self.lines("job_script_prologue"),

@@ -61,7 +61,7 @@ pub(super) fn script(order: &Order<'_>, directives: &[String], shell: &Shell<'_>
 fn command(order: &Order<'_>, shell: &Shell<'_>) -> String {
     let mut words: Vec<String> = order.command.iter().map(|word| quote(word)).collect();
     words.push(format!("--task \"{}\"", shell.task));
-    if let Some(limit) = order.options.walltime {
+    if let Some(limit) = order.options.time_limit {
         words.push(format!("--time-limit {}", limit.as_secs()));
     }
     if let Some(ends_at) = shell.ends_at {

@@ -26,6 +26,10 @@ impl Scheduler for Slurm {
         }
     }
 
+    fn time_directives(&self) -> &'static [&'static str] {
+        &["--time=", "--time ", "-t "]
+    }
+
     fn review(&self, options: &Options) -> Vec<Finding> {
         let exclude = ["--mem-per-cpu", "--mem-per-gpu"].into_iter().find(|o| options.extra_has(o));
         let clash = exclude.filter(|_| !options.skip.iter().any(|part| "--mem=".contains(part)));

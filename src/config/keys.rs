@@ -90,31 +90,6 @@ pub(super) const DASK_OPTIONS: &[&str] = &[
     "worker_services",
 ];
 
-/// What batch clusters' options are called; only to tell where a misplaced one belongs.
-pub(super) const CLUSTER_OPTIONS: &[&str] = &[
-    "account",
-    "cores",
-    "env_extra",
-    "gpus",
-    "hosts",
-    "image",
-    "job_cpu",
-    "job_directives_skip",
-    "job_extra_directives",
-    "job_mem",
-    "job_name",
-    "job_script_prologue",
-    "log_directory",
-    "memory",
-    "namespace",
-    "partition",
-    "project",
-    "python",
-    "queue",
-    "resource_spec",
-    "walltime",
-];
-
 /// The known name that `given` is most likely meant to be.
 pub(super) fn nearest<'a>(
     given: &str,

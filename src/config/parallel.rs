@@ -167,9 +167,7 @@ fn unknown_keys(section: &str, map: &Map<String, Value>, checker: &mut Checker<'
         if keys::PARALLEL.contains(&name.as_str()) {
             continue;
         }
-        let is_option = [keys::LOCAL_OPTIONS, keys::DASK_OPTIONS, keys::CLUSTER_OPTIONS]
-            .iter()
-            .any(|known| known.contains(&name.as_str()));
+        let is_option = keys::DASK_OPTIONS.contains(&name.as_str()) || known_elsewhere(name);
         let hint = match keys::nearest(name, keys::PARALLEL.iter().copied()) {
             _ if is_option => format!("it belongs one level down, under `{section}.options`"),
             Some(near) => format!("did you mean `{near}`?"),

@@ -153,16 +153,17 @@ fn layers() {
 
 #[test]
 fn a_mapping_over_a_reference_joins_what_is_referred_to() {
-    let base = ("a.yaml", "cluster: {env: slurm, options: {queue: q}}\nparallel: ${cluster}\n");
+    let base =
+        ("a.yaml", "cluster: {env: slurm, options: {queue: q, cores: 1}}\nparallel: ${cluster}\n");
     let more = ("b.yaml", BASE);
     let config = load(&[base, more], &["--set", "parallel.options.memory=2GB"]);
     let config = config.expect("a good config");
     assert_eq!(config.parallel.env, "slurm");
     assert_eq!(
         config.parallel.options,
-        *json!({"queue": "q", "memory": "2GB"}).as_object().expect("a mapping")
+        *json!({"queue": "q", "cores": 1, "memory": "2GB"}).as_object().expect("a mapping")
     );
-    assert_eq!(config.resolved["cluster"]["options"], json!({"queue": "q"}));
+    assert_eq!(config.resolved["cluster"]["options"], json!({"queue": "q", "cores": 1}));
     let queue = config.origins().into_iter().find(|(path, ..)| path == "parallel.options.queue");
     assert!(queue.expect("a leaf").2.ends_with("a.yaml:1"));
 }
@@ -252,8 +253,9 @@ fn values() {
     assert_eq!((config.parallel.n_workers, config.parallel.threads_per_worker), (5, 2));
     assert_eq!(Value::Object(config.parallel.options), json!({"threads_per_worker": 2}));
 
-    let text =
-        format!("{BASE}parallel_gpu: {{env: slurm, options: {{queue: a}}}}\nparallel_cpu: {{}}\n");
+    let text = format!(
+        "{BASE}parallel_gpu: {{env: slurm, options: {{queue: a, cores: 1, memory: 1GB}}}}\nparallel_cpu: {{}}\n"
+    );
     for wanted in ["gpu", "parallel_gpu"] {
         let config = good(&text, &["--parallel", wanted]);
         assert_eq!(
