@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use signal_hook::iterator::Signals;
 
-use crate::cluster::{Options, scheduler};
+use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
 use crate::config::{Config, Parallel};
 use crate::indices::Indices;
 use crate::job::{Job, Task};
-use crate::launch::task_argv;
+use crate::launch::{ask, task_argv};
 use crate::plan;
 use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
@@ -185,12 +185,49 @@ fn tasks(parallel: &Parallel) -> Result<Vec<Task>> {
         let rest = Some(workers % processes).filter(|rest| *rest > 0);
         return Ok(full.chain(rest).map(Task::of).collect());
     }
-    if parallel.env != "local" {
-        let message = format!("`parallel.env: {}` is not available in this version", parallel.env);
-        let way = "`--set parallel.env=local` runs it on this machine";
-        return Err(Refused::new(message, way).into());
+    match parallel.env.as_str() {
+        "ssh" => {
+            let spread = Ssh::read(&parallel.options).0.spread(workers);
+            let on = |(host, workers)| Task { host: Some(host), ..Task::of(workers) };
+            Ok(spread.map_err(|most| too_few_hosts(workers, most))?.into_iter().map(on).collect())
+        }
+        "local_gpu" => {
+            let devices = visible_devices()?;
+            if workers as usize > devices.len() {
+                let message = format!("n_workers={workers} > num_gpus={}", devices.len());
+                let hint = "one worker has one GPU; `nvidia-smi -L` and CUDA_VISIBLE_DEVICES tell \
+                            which there are";
+                return Err(Refused::new(message, hint).into());
+            }
+            Ok(vec![Task { devices, ..Task::of(workers) }])
+        }
+        _ => Ok(vec![Task::of(workers)]),
     }
-    Ok(vec![Task::of(workers)])
+}
+
+fn too_few_hosts(workers: u32, most: u32) -> Refused {
+    let message = format!("`n_workers` is {workers}, and `hosts` are for {most}");
+    Refused::new(message, "a host without `*N` takes as many as it comes to")
+}
+
+/// This machine's GPUs, as far as this process may use them.
+fn visible_devices() -> Result<Vec<String>> {
+    let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    if let Some(devices) = visible_gpus(variable.as_deref()) {
+        return Ok(devices);
+    }
+    let argv: Vec<String> = NVIDIA_SMI.iter().map(|word| (*word).to_owned()).collect();
+    match ask(&argv, std::path::Path::new("."), None, &[]) {
+        Ok(reply) if reply.code == Some(0) => Ok(gpus(&reply.stdout)),
+        Ok(reply) => {
+            let message = format!("nvidia-smi names no GPUs: {}", reply.complaint());
+            Err(Refused::new(message, "`CUDA_VISIBLE_DEVICES=0,1` says which there are").into())
+        }
+        Err(error) => {
+            let message = format!("this machine's GPUs cannot be found: {error:#}");
+            Err(Refused::new(message, "`CUDA_VISIBLE_DEVICES=0,1` says which there are").into())
+        }
+    }
 }
 
 /// What a driver tells while it waits.
@@ -234,7 +271,7 @@ pub(crate) fn submit_and_wait(
     let mut rest = Rest::new();
     loop {
         for _ in signals.iter_mut().flat_map(Signals::pending) {
-            let Some(under_way) = &under_way else { return Ok(Ending::Interrupted) };
+            let Some(under_way) = &mut under_way else { return Ok(Ending::Interrupted) };
             if interrupted {
                 under_way.kill();
                 return Ok(Ending::Interrupted);

@@ -15,7 +15,7 @@ use crate::atomic_file;
 use crate::cluster::{Scheduler, State, TaskState, scheduler};
 use crate::job::Job;
 use crate::launch::ask;
-use crate::roster::{Ended, Life, Worker, age};
+use crate::roster::{age, bury};
 use crate::run_dir::RunDir;
 
 /// From one question to the next. squeue(1) asks not to be called in loops.
@@ -114,7 +114,10 @@ impl Inquiry {
         inquiry.failures = if errors.is_empty() { 0 } else { inquiry.failures + 1 };
         inquiry.error = (!errors.is_empty()).then(|| errors.join("; "));
         inquiry.write(run)?;
-        inquiry.bury(run);
+        for (job, tasks) in &inquiry.jobs {
+            let over = tasks.iter().filter(|(_, known)| known.over());
+            over.for_each(|(task, known)| bury(run, *job, *task, known.words()));
+        }
         Ok(inquiry)
     }
 
@@ -135,19 +138,6 @@ impl Inquiry {
                     Some(told) => *known = Known { state: Some(told.state.clone()), misses: 0 },
                     None => known.misses += 1,
                 }
-            }
-        }
-    }
-
-    /// Workers of tasks that are over, on hosts that cannot be seen from here, need not be waited
-    /// for until their lease is over. Should one live all the same, it finds out.
-    fn bury(&self, run: &RunDir) {
-        for worker in Worker::read_all(run) {
-            let known = self.of(worker.job, worker.task);
-            let unseen = worker.process.lives().is_none();
-            if known.over() && unseen && worker.life(run) != Life::Dead {
-                // If it cannot be noted, the lease tells, later.
-                let _ = worker.end(run, Ended::Lost { why: known.words().to_owned() });
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The only module that starts other programs, and the one that signals them.
 
 use std::fs::{File, OpenOptions};
+use std::io::PipeWriter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
 
-use crate::cluster::{Reply, THREADS};
+use crate::cluster::{Reply, Ssh, THREADS};
 use crate::identity::Process;
 use crate::job::Job;
 use crate::roster::reserve_name;
@@ -32,6 +33,11 @@ pub(crate) struct NotStarted(String);
 impl NotStarted {
     fn start(argv: &[String]) -> Self {
         Self(format!("failed to start `{}`", shell_words::join(argv)))
+    }
+
+    /// No host could be reached.
+    pub(crate) fn unreachable(hosts: &[String]) -> Self {
+        Self(format!("failed to start workers on any host\n  {}", hosts.join("\n  ")))
     }
 
     /// A command that was started and failed, in its own words.
@@ -58,25 +64,50 @@ impl std::error::Error for NotStarted {}
 pub(crate) struct Started {
     handle: duct::Handle,
     pub pid: u32,
+    /// What it reads; it ends when this is closed.
+    lifeline: Option<PipeWriter>,
 }
 
 impl Started {
     fn start(argv: &[String], dir: &Path, log: &File, env: &[(&str, String)]) -> Result<Self> {
+        let command = env.iter().fold(duct::cmd(&argv[0], &argv[1..]), |command, (name, value)| {
+            command.env(name, value)
+        });
+        Self::start_command(argv, &command.stdin_null(), dir, log)
+    }
+
+    /// Starts a program that ends when this process does, whatever this process dies of: it reads
+    /// from a pipe that is closed then.
+    fn start_on_a_lifeline(argv: &[String], dir: &Path, log: &File) -> Result<Self> {
+        let (reader, writer) = std::io::pipe().with_context(|| NotStarted::start(argv))?;
+        let command = duct::cmd(&argv[0], &argv[1..]).stdin_file(reader);
+        let started = Self::start_command(argv, &command, dir, log)?;
+        Ok(Self { lifeline: Some(writer), ..started })
+    }
+
+    fn start_command(
+        argv: &[String],
+        command: &duct::Expression,
+        dir: &Path,
+        log: &File,
+    ) -> Result<Self> {
         let what = || NotStarted::start(argv);
-        let mut command = duct::cmd(&argv[0], &argv[1..]);
-        for (name, value) in env {
-            command = command.env(name, value);
-        }
         let handle = command
             .dir(dir)
-            .stdin_null()
             .stdout_file(log.try_clone().with_context(what)?)
             .stderr_file(log.try_clone().with_context(what)?)
             .unchecked()
             .start()
             .with_context(what)?;
         let pid = handle.pids()[0];
-        Ok(Self { handle, pid })
+        Ok(Self { handle, pid, lifeline: None })
+    }
+
+    /// Asks it to end.
+    pub(crate) fn stop(&mut self) {
+        if self.lifeline.take().is_none() {
+            terminate(self.pid);
+        }
     }
 
     /// Whether it still runs; the exit status once it does not.
@@ -90,8 +121,7 @@ impl Started {
         Ok(())
     }
 
-    /// Waits until it has a session of its own, or has ended: before that it hears what the
-    /// terminal's processes hear.
+    /// Waits until it can do without this process: has a session of its own, or has ended.
     pub(crate) fn wait_for_session(&self) -> Result<()> {
         let pid = Pid::from_raw(self.pid.cast_signed());
         let since = Instant::now();
@@ -110,7 +140,7 @@ impl Started {
     }
 }
 
-/// Starts a task of a job on this machine. It ends with its parent unless it is `detached`.
+/// Starts a task of a job, here or on its host. It ends with its parent unless it is `detached`.
 pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> Result<Started> {
     let path = run.task_log(job.number, task);
     let log = OpenOptions::new()
@@ -119,13 +149,45 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> 
         .open(&path)
         .with_context(|| format!("failed to open {}", path.display()))?;
     let mut argv = job.argv.clone();
-    argv.extend(["--task".to_owned(), task.to_string(), "--session".to_owned()]);
+    argv.extend(["--task".to_owned(), task.to_string()]);
+    if let Some(host) = job.tasks.get(task as usize).and_then(|task| task.host.as_deref()) {
+        let (ssh, _) = Ssh::read(&job.options);
+        if detached {
+            argv.push("--session".to_owned());
+            let command = remote(job, &argv, Some(&std::path::absolute(&path)?))?;
+            return Started::start(&ssh.argv(host, &command), &job.recipe_dir, &log, &[]);
+        }
+        argv.push("--lifeline".to_owned());
+        let argv = ssh.argv(host, &remote(job, &argv, None)?);
+        return Started::start_on_a_lifeline(&argv, &job.recipe_dir, &log);
+    }
+    argv.push("--session".to_owned());
     if !detached {
         argv.extend(parent_arguments());
     }
     let started = Started::start(&argv, &job.recipe_dir, &log, &[])?;
     job.note_task(run, task, Process::of(started.pid))?;
     Ok(started)
+}
+
+/// A command for the shell of another host, to be run in the recipe's directory; with a log, in the
+/// background.
+fn remote(job: &Job, argv: &[String], log: Option<&Path>) -> Result<String> {
+    let word = |path: &Path| {
+        let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+        anyhow::Ok(shell_words::quote(text).into_owned())
+    };
+    let command = format!("cd {} && exec {}", word(&job.recipe_dir)?, shell_words::join(argv));
+    // Whatever shell the user has there, this one is like ours.
+    let command = format!("exec sh -c {}", shell_words::quote(&command));
+    Ok(match log {
+        None => command,
+        Some(log) => {
+            let log = word(log)?;
+            let background = format!("{command} </dev/null >>{log} 2>&1 &");
+            format!("exec sh -c {}", shell_words::quote(&background))
+        }
+    })
 }
 
 /// Starts a worker of a task, in one of its `slot`s, and gives it a name and a log.

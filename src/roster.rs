@@ -130,6 +130,18 @@ pub(crate) fn at_work(run: &RunDir) -> Vec<Process> {
     Job::living_tasks(run).into_iter().chain(living.map(|worker| worker.process)).collect()
 }
 
+/// Notes that the workers of a task are lost, those that cannot be seen from here and left no word:
+/// nobody need wait until their lease is over. One that lives all the same finds out.
+pub(crate) fn bury(run: &RunDir, job: u32, task: u32, why: &str) {
+    for worker in Worker::read_all(run) {
+        let of_task = (worker.job, worker.task) == (job, task);
+        if of_task && worker.process.lives().is_none() && worker.life(run) != Life::Dead {
+            // If it cannot be noted, the lease tells, later.
+            let _ = worker.end(run, Ended::Lost { why: why.to_owned() });
+        }
+    }
+}
+
 /// A name no other worker of the run has, and the log file under that name.
 pub(crate) fn reserve_name(run: &RunDir) -> io::Result<(String, File)> {
     loop {

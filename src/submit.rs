@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use crate::cluster::{Options, Order, Reply, Scheduler, Submission, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::{Job, Submitted, Task};
-use crate::launch::{NotStarted, Started, ask, kill_session, start_task, terminate};
-use crate::roster::{Life, Worker};
+use crate::launch::{NotStarted, Started, ask, kill_session, start_task};
+use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
 
 /// Between two looks at the files of tasks that a scheduler started.
@@ -18,10 +18,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Tasks of a complete run end by themselves; so long is waited before their jobs are cancelled.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// A task on another host that has left no word after so long has not started, or shares no
+/// directory with this host. An NFS client may hold a new file back for a minute.
+const ENTRY: Duration = Duration::from_secs(30);
+
 /// A submission that may still do something.
 pub(crate) enum UnderWay {
-    /// Tasks that this process started.
-    Here(Vec<Started>),
+    /// Tasks that this process started: here, or by ssh.
+    Here { job: Job, started: Vec<Option<Started>> },
     /// Jobs in a scheduler's hands.
     Queued(Queued),
 }
@@ -43,8 +47,9 @@ impl UnderWay {
         let Some(scheduler) = scheduler(&job.cluster) else {
             let job = job.clone().register(run)?;
             let tasks = 0..job.tasks.len() as u32;
-            let started = tasks.map(|task| start_task(run, &job, task, detached));
-            return Ok(Self::Here(started.collect::<Result<_>>()?));
+            let started = tasks.map(|task| start_task(run, &job, task, detached).map(Some));
+            let started = started.collect::<Result<_>>()?;
+            return Ok(Self::Here { job, started });
         };
         let limit = job.max_array_size.or_else(|| array_limit(scheduler, run));
         let jobs = pieces(job, limit).into_iter().map(|job| hand_over(scheduler, run, job));
@@ -67,18 +72,37 @@ impl UnderWay {
         Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
     }
 
-    /// Waits until the tasks that this process started can do without it.
-    pub(crate) fn settle(&self) -> Result<()> {
-        match self {
-            Self::Here(started) => started.iter().try_for_each(Started::wait_for_session),
-            Self::Queued(_) => Ok(()),
+    /// Waits until the tasks that this process started, detached, can do without it; which hosts
+    /// could not be reached, with the reason.
+    ///
+    /// # Errors
+    /// When none could.
+    pub(crate) fn settle(&mut self, run: &RunDir) -> Result<Vec<String>> {
+        let Self::Here { job, started } = self else { return Ok(Vec::new()) };
+        let mut unreachable = Vec::new();
+        for (number, (task, started)) in job.tasks.iter().zip(started.iter().flatten()).enumerate()
+        {
+            let Some(host) = &task.host else {
+                started.wait_for_session()?;
+                continue;
+            };
+            if !(started.wait()?.success() && has_entered(run, job, number as u32)) {
+                let log = std::fs::read_to_string(run.task_log(job.number, number as u32));
+                let log = log.unwrap_or_default();
+                let last = log.lines().next_back().unwrap_or("ssh failed").trim();
+                unreachable.push(format!("{host}: {last}"));
+            }
         }
+        if !unreachable.is_empty() && unreachable.len() == job.tasks.len() {
+            return Err(NotStarted::unreachable(&unreachable).into());
+        }
+        Ok(unreachable)
     }
 
     /// What to tell of it: the jobs' ids.
     pub(crate) fn ids(&self, run: &RunDir) -> Vec<String> {
         match self {
-            Self::Here(_) => Vec::new(),
+            Self::Here { .. } => Vec::new(),
             Self::Queued(queued) => queued.ids(run),
         }
     }
@@ -86,22 +110,29 @@ impl UnderWay {
     /// Whether nothing more comes of it.
     pub(crate) fn ended(&mut self, run: &RunDir) -> Result<bool> {
         match self {
-            Self::Here(started) => {
-                let mut running = false;
-                for task in started {
-                    running |= task.try_wait()?.is_none();
+            Self::Here { job, started } => {
+                for (number, slot) in started.iter_mut().enumerate() {
+                    let Some(task) = slot else { continue };
+                    let Some(status) = task.try_wait()? else { continue };
+                    *slot = None;
+                    if let Some(host) = &job.tasks[number].host
+                        && !status.success()
+                    {
+                        let why = format!("the connection to {host} ended");
+                        bury(run, job.number, number as u32, &why);
+                    }
                 }
-                Ok(!running)
+                Ok(started.iter().all(Option::is_none))
             }
             Self::Queued(queued) => queued.ended(run),
         }
     }
 
     /// Asks its workers to give back and end.
-    pub(crate) fn stop(&self, run: &RunDir) -> Result<()> {
+    pub(crate) fn stop(&mut self, run: &RunDir) -> Result<()> {
         match self {
-            Self::Here(started) => {
-                started.iter().for_each(|task| terminate(task.pid));
+            Self::Here { started, .. } => {
+                started.iter_mut().flatten().for_each(Started::stop);
                 Ok(())
             }
             Self::Queued(queued) => queued.cancel(run),
@@ -110,8 +141,8 @@ impl UnderWay {
 
     /// Ends what this process started, without asking.
     pub(crate) fn kill(&self) {
-        if let Self::Here(started) = self {
-            started.iter().for_each(|task| kill_session(task.pid));
+        if let Self::Here { started, .. } = self {
+            started.iter().flatten().for_each(|task| kill_session(task.pid));
         }
     }
 
@@ -131,14 +162,11 @@ impl UnderWay {
     /// Waits for its end, but no longer than `most`.
     pub(crate) fn rest(&self, most: Duration) -> Result<()> {
         match self {
-            Self::Here(started) => match started.first() {
-                Some(task) if started.len() == 1 => task.rest(most),
-                _ => {
-                    std::thread::sleep(most);
-                    Ok(())
-                }
+            Self::Here { started, .. } if started.len() == 1 => match &started[0] {
+                Some(task) => task.rest(most),
+                None => Ok(()),
             },
-            Self::Queued(_) => {
+            _ => {
                 std::thread::sleep(most);
                 Ok(())
             }
@@ -174,6 +202,20 @@ impl Queued {
 
     fn cancel(&self, run: &RunDir) -> Result<()> {
         cancel(self.scheduler, run, &self.jobs)
+    }
+}
+
+/// Whether a task that was started on another host has left word of itself, which takes a moment.
+fn has_entered(run: &RunDir, job: &Job, task: u32) -> bool {
+    let since = Instant::now();
+    loop {
+        if run.noted_tasks(job.number).contains_key(&task) {
+            return true;
+        }
+        if since.elapsed() > ENTRY {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use super::fail::Exit;
 use crate::deadline::Deadline;
 use crate::job::Job;
-use crate::launch::{TASK, WORKER, end_with_parent};
+use crate::launch::{TASK, WORKER, end_with_parent, terminate};
 use crate::log::log;
 use crate::roster::{Ended, Place, Worker};
 use crate::run_dir::RunDir;
@@ -45,6 +45,9 @@ struct Process {
     /// driver alone. A scheduler ends its tasks by their session and needs them in its own.
     #[arg(long)]
     session: bool,
+    /// A task that ends when its input does: the driver, on another host, is gone.
+    #[arg(long)]
+    lifeline: bool,
     #[arg(long, default_value = "")]
     name: String,
     #[arg(long, default_value_t = 0)]
@@ -80,6 +83,13 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
     if kind == TASK {
         if process.session {
             nix::unistd::setsid().context("failed to start a session")?;
+        }
+        if process.lifeline {
+            std::thread::spawn(|| {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                log("the driver is gone");
+                terminate(std::process::id());
+            });
         }
         let number = process.task;
         let deadline = Deadline::new(process.time_limit, process.ends_at.parse().ok());

@@ -93,8 +93,10 @@ impl Run {
             format!("{jobs} of {cluster} has it already; nothing was submitted")
         } else {
             let job = job(config, run)?.no_larger_than(&progress);
-            let submitted = UnderWay::submit(run, &job, true)?;
-            submitted.settle()?;
+            let mut submitted = UnderWay::submit(run, &job, true)?;
+            for host in submitted.settle(run)? {
+                tell(format!("warning: {host}"));
+            }
             let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
             match submitted.ids(run).as_slice() {
                 [] => format!("{workers} started"),

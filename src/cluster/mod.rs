@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 mod finding;
 mod options;
+mod places;
 mod script;
 mod slurm;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod units;
 
 pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
+pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::places::known_to_ssh;
 use super::units::{bytes, walltime};
 use super::{Finding, Habits, SCHEDULERS, Scheduler};
 
@@ -364,16 +365,17 @@ impl Reader {
 pub(crate) fn known_elsewhere(key: &str) -> bool {
     COMMON.contains(&key)
         || TO_COME.contains(&key)
+        || known_to_ssh(key)
         || OTHER_NAMES.iter().any(|(other, _)| *other == key)
         || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))
 }
 
-fn without_effect(why: &str, keys: &[&str]) -> Option<Finding> {
+pub(super) fn without_effect(why: &str, keys: &[&str]) -> Option<Finding> {
     let names: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
     Some(Finding::note(keys.first()?, format!("{why}: {}", names.join(", "))))
 }
 
-fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>, env: &str) -> Finding {
+pub(super) fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>, env: &str) -> Finding {
     let message = format!("unknown key `{key}` in the options of `{env}`");
     let known: Vec<&str> = known.collect();
     let said = ALSO_SAID.iter().find(|(said, _)| *said == key).map(|(_, meant)| *meant);
@@ -392,7 +394,7 @@ fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>, env: &str) -> Fi
 }
 
 /// A text or a number, as text.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(n) => Some(n.to_string()),

@@ -8,7 +8,7 @@ use super::keys;
 use super::layers::Part;
 use super::resolve::child;
 use super::tree::Path;
-use crate::cluster::{Finding, Options, Weight, known_elsewhere, scheduler};
+use crate::cluster::{Finding, Options, Ssh, Weight, known_elsewhere, scheduler};
 
 /// Where a run takes place.
 ///
@@ -129,6 +129,11 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
             let (read, found) = Options::read(scheduler, &options);
             tell_findings(&key("options"), found, checker);
             (options, read.threads_per_worker.or(Some((read.cores / read.processes.max(1)).max(1))))
+        }
+        None if env == "ssh" => {
+            let (_, found) = Ssh::read(&options);
+            tell_findings(&key("options"), found, checker);
+            (options, checker.whole(&child(&key("options"), "threads_per_worker"), 1))
         }
         None => {
             let threads = checker.whole(&child(&key("options"), "threads_per_worker"), 1);
