@@ -8,6 +8,7 @@
 mod finding;
 mod options;
 mod script;
+mod sge;
 mod slurm;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
