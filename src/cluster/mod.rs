@@ -5,7 +5,9 @@
 //! processes, the environment or the clock: `submit` and `queue_state` do what a dialect says.
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
+mod digits;
 mod finding;
+mod lsf;
 mod options;
 mod script;
 mod sge;
@@ -18,7 +20,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge, &lsf::Lsf];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {

@@ -1,6 +1,7 @@
 //! Grid Engine (SGE, Univa, Open Cluster Scheduler): qsub, qstat, qdel.
 //! <https://manpages.debian.org/bookworm/gridengine-client/submit.1.en.html>
 
+use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
@@ -196,10 +197,6 @@ fn tasks(text: &str) -> Option<Vec<u32>> {
         }
     }
     Some(tasks)
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The shell that a first line names.
