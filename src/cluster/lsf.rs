@@ -11,8 +11,9 @@ use super::{
     Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
 };
 
-/// `LSF_UNIT_FOR_LIMITS`: powers of 1000.
-const UNITS: [&str; 7] = ["kb", "mb", "gb", "tb", "pb", "eb", "zb"];
+/// `LSF_UNIT_FOR_LIMITS`, in bytes as dask-jobqueue counts them.
+const UNITS: [(&str, f64); 6] =
+    [("kb", 1e3), ("mb", 1e6), ("gb", 1e9), ("tb", 1e12), ("pb", 1e15), ("eb", 1e18)];
 
 /// What `-J` takes is at most 255 characters, the indices and the throttle included.
 const LONGEST_NAME: usize = 230;
@@ -196,8 +197,7 @@ fn own_bytes(options: &Options, key: &str) -> Option<u64> {
 /// Bytes in the unit of limits.
 fn unit(options: &Options) -> Option<f64> {
     let name = options.own_text("lsf_units").unwrap_or_else(|| "kb".to_owned());
-    let power = UNITS.iter().position(|unit| name.eq_ignore_ascii_case(unit))?;
-    Some(1000f64.powi(power as i32 + 1))
+    UNITS.iter().find(|(unit, _)| name.eq_ignore_ascii_case(unit)).map(|(_, bytes)| *bytes)
 }
 
 /// The line for memory.

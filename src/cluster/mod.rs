@@ -8,6 +8,7 @@
 mod digits;
 mod finding;
 mod lsf;
+mod oar;
 mod options;
 mod script;
 mod sge;
@@ -20,7 +21,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge, &lsf::Lsf];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge, &lsf::Lsf, &oar::Oar];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {

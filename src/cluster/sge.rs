@@ -1,5 +1,5 @@
 //! Grid Engine (SGE, Univa, Open Cluster Scheduler): qsub, qstat, qdel.
-//! <https://manpages.debian.org/bookworm/gridengine-client/submit.1.en.html>
+//! <https://manpages.debian.org/bookworm/gridengine-client/qsub.1.en.html>
 
 use super::digits::is_number;
 use super::script::{Shell, directives, script};
