@@ -115,8 +115,10 @@ impl Inquiry {
         inquiry.error = (!errors.is_empty()).then(|| errors.join("; "));
         inquiry.write(run)?;
         for (job, tasks) in &inquiry.jobs {
-            let over = tasks.iter().filter(|(_, known)| known.over());
-            over.for_each(|(task, known)| bury(run, *job, *task, known.words()));
+            // Not of silence: a scheduler may tell others' jobs to their owners alone.
+            let ended =
+                tasks.iter().filter(|(_, known)| matches!(known.state, Some(State::Ended(_))));
+            ended.for_each(|(task, known)| bury(run, *job, *task, known.words()));
         }
         Ok(inquiry)
     }
@@ -132,7 +134,8 @@ impl Inquiry {
             let whole = of_job.iter().find(|state| state.task.is_none());
             let known = self.jobs.entry(job.number).or_default();
             for task in 0..job.tasks.len() as u32 {
-                let own = of_job.iter().find(|state| state.task == Some(task));
+                let index = |state: &TaskState| state.task.map(|index| job.task_of(index));
+                let own = of_job.iter().find(|state| index(state) == Some(task));
                 let known = known.entry(task).or_default();
                 match own.or(whole) {
                     Some(told) => *known = Known { state: Some(told.state.clone()), misses: 0 },

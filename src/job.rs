@@ -133,6 +133,12 @@ impl Job {
         Self { tasks: self.tasks.iter().take_while(needed).cloned().collect(), ..self.clone() }
     }
 
+    /// The task that a scheduler calls `index`. From 0 they are the same; where a scheduler counts
+    /// from 1 (OAR: its manual says 0, its code 1) the last one is task 0.
+    pub(crate) fn task_of(&self, index: u32) -> u32 {
+        index % (self.tasks.len() as u32).max(1)
+    }
+
     /// The rank of a task's first worker.
     pub(crate) fn rank(&self, task: u32) -> u32 {
         self.first_rank

@@ -91,7 +91,7 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
                 terminate(std::process::id());
             });
         }
-        let number = process.task;
+        let number = job.task_of(process.task);
         let deadline = Deadline::new(process.time_limit, process.ends_at.parse().ok());
         job.enter_task(&run, number)?;
         let kept = keep_workers(&Task { run: &run, job: &job, number, deadline });

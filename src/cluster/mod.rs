@@ -7,10 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod digits;
 mod finding;
+mod lsf;
+mod oar;
 mod options;
 mod places;
 mod script;
+mod sge;
 mod slurm;
 #[cfg(test)]
 mod tests;
@@ -22,7 +26,7 @@ pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge, &lsf::Lsf, &oar::Oar];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
@@ -149,11 +153,19 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// What to show of a reply that is no answer: the last line that says something.
+    /// What to show of a reply that is no answer: the last lines that say something.
     pub(crate) fn complaint(&self) -> String {
-        let said = [&self.stderr, &self.stdout].into_iter().flat_map(|text| text.lines().rev());
-        let last = said.map(str::trim).find(|line| !line.is_empty());
-        last.map_or_else(|| "it said nothing".to_owned(), str::to_owned)
+        const LINES: usize = 3;
+        let said = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(|line| line.trim().to_owned());
+            lines.filter(|line| !line.is_empty()).collect()
+        };
+        let errors = said(&self.stderr);
+        let lines = if errors.is_empty() { said(&self.stdout) } else { errors };
+        match lines.len() {
+            0 => "it said nothing".to_owned(),
+            n => lines[n.saturating_sub(LINES)..].join("; "),
+        }
     }
 }
 

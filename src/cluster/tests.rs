@@ -121,8 +121,10 @@ fn read_reply(text: &str) -> (Reply, String) {
     let section = |name: &str| {
         let (_, rest) = format!("\n{text}")
             .split_once(&format!("\n---- {name}\n"))
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
-        Some(rest.split_once("\n---- ").map_or(rest.clone(), |(own, _)| format!("{own}\n")))
+            .map(|(a, b)| (a.to_owned(), format!("\n{b}")))?;
+        // An empty section is followed by the next one at once.
+        let own = rest.split_once("\n---- ").map_or(rest.clone(), |(own, _)| format!("{own}\n"));
+        Some(own[1..].to_owned())
     };
     let code = text.lines().find_map(|line| line.strip_prefix("exit ")?.trim().parse().ok());
     let reply = Reply {
