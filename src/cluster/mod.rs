@@ -7,6 +7,8 @@
 
 mod finding;
 mod options;
+mod pbs;
+mod pbs_lines;
 mod script;
 mod slurm;
 #[cfg(test)]
@@ -17,7 +19,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &pbs::Pbs];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
