@@ -13,13 +13,15 @@ mod script;
 mod slurm;
 #[cfg(test)]
 mod tests;
+mod torque;
 mod units;
 
 pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &pbs::Pbs];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] =
+    &[&slurm::Slurm, &pbs::Pbs, &torque::Torque];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {

@@ -3,12 +3,9 @@
 
 use serde_json::Value;
 
-use super::pbs_lines::{self, Resources, head, memory, name, quote, split_id};
+use super::pbs_lines::{self, HABITS, Resources, head, name, quote, split_id};
 use super::script::{Shell, script};
-use super::units::hms;
-use super::{
-    Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
-};
+use super::{Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState};
 
 pub(super) struct Pbs;
 
@@ -23,16 +20,6 @@ const UNKNOWN: i32 = 153;
 /// Resources of a node: those of a `select` are asked for in it, or not at all.
 const OF_A_NODE: [&str; 6] = ["mem", "mpiprocs", "ncpus", "ngpus", "nodes", "vmem"];
 
-fn resources(options: &Options) -> Resources {
-    let walltime = options.walltime.map(|time| format!("walltime={}", hms(time)));
-    if let Some(spec) = options.own_text("resource_spec") {
-        return Resources::beside(options, [spec].into_iter().chain(walltime).collect());
-    }
-    let memory = options.memory.map_or_else(String::new, |bytes| format!(":mem={}", memory(bytes)));
-    let select = format!("select=1:ncpus={}{memory}", options.cores);
-    Resources::folded(options, &select, walltime.into_iter().collect())
-}
-
 impl Scheduler for Pbs {
     fn name(&self) -> &'static str {
         "pbs"
@@ -43,16 +30,11 @@ impl Scheduler for Pbs {
     }
 
     fn habits(&self) -> Habits {
-        Habits {
-            needs_cores_and_memory: true,
-            default_walltime: Some(30 * 60),
-            two_fields: Fields::MinutesSeconds,
-            bare_number: 1,
-        }
+        HABITS
     }
 
     fn review(&self, options: &Options) -> Vec<Finding> {
-        let resources = resources(options);
+        let resources = Resources::by_select(options);
         let mut found = resources.doubled("in a script PBS heeds the first and forgets the other");
         if resources.lists.iter().any(|list| name(list) == "select") {
             let beside = resources.asked().filter(|item| OF_A_NODE.contains(&name(item)));
@@ -66,7 +48,7 @@ impl Scheduler for Pbs {
     }
 
     fn submission(&self, order: &Order<'_>) -> Submission {
-        let resources = resources(order.options);
+        let resources = Resources::by_select(order.options);
         let array = order.tasks > 1;
         let mut lines = head(order);
         lines.extend(resources.lines());
@@ -88,7 +70,7 @@ impl Scheduler for Pbs {
         }
         let task = if array { "$PBS_ARRAY_INDEX" } else { "0" };
         let shell = Shell { task, ends_at: None };
-        let text = script(order, &resources.directives(lines, order), &shell);
+        let text = script(order, &resources.directives(&lines, order), &shell);
         Submission {
             files: vec![("job.sh", text)],
             argv: vec!["qsub".to_owned(), format!("{}/job.sh", order.folder)],

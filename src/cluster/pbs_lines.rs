@@ -1,7 +1,15 @@
 //! What PBS, Torque and Moab have in common: `#PBS` lines, amounts of memory, job ids.
 
 use super::script::directives;
-use super::{Finding, Options, Order};
+use super::units::hms;
+use super::{Fields, Finding, Habits, Options, Order};
+
+pub(super) const HABITS: Habits = Habits {
+    needs_cores_and_memory: true,
+    default_walltime: Some(30 * 60),
+    two_fields: Fields::MinutesSeconds,
+    bare_number: 1,
+};
 
 /// `-N`, `-q`, `-A`.
 pub(super) fn head(order: &Order<'_>) -> Vec<String> {
@@ -60,6 +68,49 @@ impl Resources {
         resources
     }
 
+    /// `select=1:ncpus=8:mem=15GB`, as PBS wants it, or the user's `resource_spec`; the walltime.
+    pub(super) fn by_select(options: &Options) -> Self {
+        let mut request = format!("select=1:ncpus={}", options.cores);
+        if let Some(bytes) = options.memory {
+            request += &format!(":mem={}", memory(bytes));
+        }
+        let walltime = options.walltime.map(|time| format!("walltime={}", hms(time)));
+        match options.own_text("resource_spec") {
+            Some(spec) => Self::beside(options, [spec].into_iter().chain(walltime).collect()),
+            None => Self::folded(options, &request, walltime.into_iter().collect()),
+        }
+    }
+
+    /// `nodes=1:ppn=8`, `mem=15GB`, as Torque and Moab want it, or the user's `resource_spec`;
+    /// the walltime.
+    pub(super) fn by_nodes(options: &Options) -> Self {
+        let request = format!("nodes=1:ppn={}", options.cores);
+        let memory = options.memory.map(|bytes| format!("mem={}", memory(bytes)));
+        let walltime = options.walltime.map(|time| format!("walltime={}", hms(time)));
+        match options.own_text("resource_spec") {
+            Some(spec) => Self::beside(options, [spec].into_iter().chain(walltime).collect()),
+            None => Self::folded(options, &request, memory.into_iter().chain(walltime).collect()),
+        }
+    }
+
+    /// What Torque and Moab have against it.
+    pub(super) fn review_nodes(&self, whose: &str) -> Vec<Finding> {
+        let rule = format!("it depends on the version of {whose} which of them counts");
+        let mut found = self.doubled(&rule);
+        let select = |item: &str| name(item) == "select";
+        let key = if self.lists.iter().any(|list| list.split(',').any(select)) {
+            "resource_spec"
+        } else if self.asked().any(select) {
+            "job_extra_directives"
+        } else {
+            return found;
+        };
+        let message = format!("{whose} knows no `-l select=`, which is PBS Professional's");
+        let hint = "such as `resource_spec: \"nodes=1:ppn=8,mem=16gb\"`";
+        found.push(Finding::warning(key, message, hint));
+        found
+    }
+
     /// Words of the user's `-l` lines.
     pub(super) fn asked(&self) -> impl Iterator<Item = &str> {
         self.extra.iter().flat_map(|line| asked(line))
@@ -91,10 +142,10 @@ impl Resources {
     }
 
     /// All directives of the script.
-    pub(super) fn directives(&self, before: Vec<String>, order: &Order<'_>) -> Vec<String> {
+    pub(super) fn directives(&self, before: &[String], order: &Order<'_>) -> Vec<String> {
         let mut options = order.options.clone();
         options.extra.clone_from(&self.extra);
-        directives("#PBS", &before, &Order { options: &options, ..order.clone() })
+        directives("#PBS", before, &Order { options: &options, ..order.clone() })
     }
 
     /// The lists as directives.
