@@ -6,6 +6,7 @@
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
 mod finding;
+mod moab;
 mod options;
 mod pbs;
 mod pbs_lines;
@@ -21,7 +22,7 @@ pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
 pub(crate) const SCHEDULERS: &[&dyn Scheduler] =
-    &[&slurm::Slurm, &pbs::Pbs, &torque::Torque];
+    &[&slurm::Slurm, &pbs::Pbs, &torque::Torque, &moab::Moab];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
