@@ -137,6 +137,10 @@ impl Inquiry {
                 let index = |state: &TaskState| state.task.map(|index| job.task_of(index));
                 let own = of_job.iter().find(|state| index(state) == Some(task));
                 let known = known.entry(task).or_default();
+                // That a whole array has ended is no news of this task.
+                let whole = whole.filter(|whole| {
+                    job.tasks.len() == 1 || !matches!(whole.state, State::Ended(_))
+                });
                 match own.or(whole) {
                     Some(told) => *known = Known { state: Some(told.state.clone()), misses: 0 },
                     None => known.misses += 1,

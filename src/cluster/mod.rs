@@ -2,7 +2,7 @@
 //!
 //! A batch scheduler is a dialect: one file with a unit struct that turns an [`Order`] into text and
 //! the scheduler's replies into values, and one line in [`SCHEDULERS`]. Nothing here touches files,
-//! processes, the environment or the clock: `submit` and `queue_state` do what a dialect says.
+//! processes, the environment or the clock: `submit` and `inquiry` do what a dialect says.
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,18 @@ use serde::{Deserialize, Serialize};
 mod digits;
 mod finding;
 mod lsf;
+mod moab;
 mod oar;
 mod options;
+mod pbs;
+mod pbs_lines;
 mod places;
 mod script;
 mod sge;
 mod slurm;
 #[cfg(test)]
 mod tests;
+mod torque;
 mod units;
 
 pub(crate) use finding::{Finding, Weight};
@@ -26,7 +30,8 @@ pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &sge::Sge, &lsf::Lsf, &oar::Oar];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] =
+    &[&slurm::Slurm, &pbs::Pbs, &torque::Torque, &sge::Sge, &lsf::Lsf, &oar::Oar, &moab::Moab];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {

@@ -126,7 +126,7 @@ impl Options {
         scheduler: &dyn Scheduler,
         given: &Map<String, Value>,
     ) -> (Self, Vec<Finding>) {
-        let mut reader = Reader { given: Map::new(), found: Vec::new() };
+        let mut reader = Reader { given: Map::new(), no_walltime: false, found: Vec::new() };
         reader.sort_out(scheduler, given);
         let mut options = reader.options(scheduler);
         options.time_limit = options.time_limit(scheduler);
@@ -170,7 +170,10 @@ impl Options {
 }
 
 struct Reader {
+    /// What is given and not null, by the one name.
     given: Map<String, Value>,
+    /// `walltime: null`: no limit is to be asked for.
+    no_walltime: bool,
     found: Vec<Finding>,
 }
 
@@ -201,12 +204,14 @@ impl Reader {
         }
         self.found.extend(without_effect("Dask-only, no effect here", &of_dask));
         self.found.extend(without_effect(&format!("no effect on `{env}`"), &of_others));
+        self.no_walltime = given.get("walltime").is_some_and(Value::is_null);
         self.given.retain(|_, value| !value.is_null());
     }
 
     fn options(&mut self, scheduler: &dyn Scheduler) -> Options {
         let habits = scheduler.habits();
-        let given_walltime = self.given.contains_key("walltime");
+        let default =
+            habits.default_walltime.filter(|_| !self.no_walltime).map(Duration::from_secs);
         if habits.needs_cores_and_memory
             && ["cores", "memory"].iter().any(|key| !self.given.contains_key(*key))
         {
@@ -217,7 +222,6 @@ impl Reader {
             self.found.push(Finding::error("", message, hint));
         }
         let cores = self.whole("cores").unwrap_or(1);
-        let default = habits.default_walltime.map(Duration::from_secs);
         Options {
             cores,
             memory: self.memory(),
@@ -225,7 +229,7 @@ impl Reader {
             job_name: self.line("job_name"),
             queue: self.line("queue"),
             account: self.line("account"),
-            walltime: if given_walltime { self.walltime(habits) } else { default },
+            walltime: self.walltime(habits).or(default),
             time_limit: None,
             extra: self.lines("job_extra_directives"),
             skip: self.lines("job_directives_skip"),
