@@ -38,6 +38,12 @@ pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
     SCHEDULERS.iter().find(|scheduler| scheduler.name() == env).copied()
 }
 
+/// All words that `env:` may be.
+pub(crate) fn clusters() -> impl Iterator<Item = &'static str> {
+    let places = ["local", "local_gpu", "ssh"].into_iter();
+    places.chain(SCHEDULERS.iter().map(|scheduler| scheduler.name()))
+}
+
 /// A batch scheduler's dialect: an order in, text out; replies in, values out.
 pub(crate) trait Scheduler: Sync {
     /// The word after `env:`.

@@ -27,22 +27,6 @@ pub(super) const PARALLEL: &[&str] = &[
     "allow_overwrite_lock",
 ];
 
-/// What `parallel.env` may be.
-pub(super) const ENVS: &[&str] = &[
-    "local",
-    "local_gpu",
-    "ssh",
-    "slurm",
-    "pbs",
-    "torque",
-    "sge",
-    "lsf",
-    "htcondor",
-    "oar",
-    "moab",
-    "kube",
-];
-
 /// The keys of `parallel.options` that mean something when `env` is `local`.
 pub(super) const LOCAL_OPTIONS: &[&str] = &["threads_per_worker"];
 

@@ -8,7 +8,7 @@ use super::keys;
 use super::layers::Part;
 use super::resolve::child;
 use super::tree::Path;
-use crate::cluster::{Finding, Options, Ssh, Weight, known_elsewhere, scheduler};
+use crate::cluster::{Finding, Options, Ssh, Weight, clusters, known_elsewhere, scheduler};
 
 /// Where a run takes place.
 ///
@@ -184,10 +184,10 @@ fn unknown_keys(section: &str, map: &Map<String, Value>, checker: &mut Checker<'
 }
 
 fn known_env(path: &[String], env: &str, checker: &mut Checker<'_>) {
-    if !keys::ENVS.contains(&env) {
-        let hint = match keys::nearest(env, keys::ENVS.iter().copied()) {
+    if !clusters().any(|known| known == env) {
+        let hint = match keys::nearest(env, clusters()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are {}", keys::listed(keys::ENVS.iter().copied())),
+            None => format!("known are {}", keys::listed(clusters())),
         };
         checker.error(path, Part::Value, format!("there is no cluster `{env}`"), Some(hint));
     }
