@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2231
 # What the scripts beside this file share. Each starts a real scheduler for the tests, as root and without
 # systemd, on the loopback interface or in namespaces of its own:
 #
@@ -6,7 +6,7 @@
 #   . DIR/env.sh                       what its users' commands need
 #   tests/clusters/NAME.sh down DIR    ends it and every job; with WIPE=1 DIR goes too
 #
-# All state is in DIR. A script may be run again at any time, also by two tests at once.
+# All state is in DIR. A script may be run again at any time, by two tests at once too.
 #
 # A cluster's processes are known by their UTS namespace. Every daemon is started in one that is pinned to a
 # file, DIR/ns/NAME, and nothing it starts gets out by detaching, by losing its parent or by clearing its
@@ -18,10 +18,7 @@ shopt -s nullglob
 
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
-give_up() { # LOG WHAT
-    { echo "${0##*/}: failed: $2; the end of $1:"; tail -n 15 "$1" || true; } >&2
-    exit 1
-}
+give_up() { fail "failed: $2; the end of $1:"$'\n'"$(tail -n 15 "$1")"; } # LOG WHAT
 
 # Calls the function do_COMMAND with ARG... and with DIR set, for `NAME.sh COMMAND DIR [ARG...]`.
 dispatch() {
@@ -38,9 +35,8 @@ dispatch() {
         return 0
     fi
     # One at a time. `-o` keeps the lock from the daemons, which would hold it for ever.
-    if [ "${PAR_CLUSTER_LOCK:-}" != "$DIR" ]; then
-        PAR_CLUSTER_LOCK=$DIR exec flock -o -w 600 "$DIR/lock" "$0" "$@"
-    fi
+    [ "${PAR_CLUSTER_LOCK:-}" = "$DIR" ] \
+        || PAR_CLUSTER_LOCK=$DIR exec flock -o -w 600 "$DIR/lock" "$0" "$@"
     "do_$1" "${@:3}"
 }
 
@@ -84,7 +80,7 @@ alive() { # PIDFILE
     local pid file
     pid=$(cat "$1" 2> /dev/null) && [ -n "$pid" ] || return 1
     for file in "$DIR"/ns/*; do
-        [ ! "/proc/$pid/ns/uts" -ef "$file" ] || return 0
+        [ -z "$(ns_threads "${file##*/}" "$pid")" ] || return 0
     done
     return 1
 }
@@ -120,18 +116,22 @@ ns_run() { # NAME LOG COMMAND...
         setsid nsenter --uts="$DIR/ns/$name" "$@" < /dev/null >> "$log" 2>&1 || give_up "$log" "$*"
 }
 
+# The threads in the namespace. All, as a process whose first one is dead holds its ports until the last is.
+ns_threads() { # NAME [PROCESS]
+    local thread
+    for thread in /proc/${2:-[0-9]*}/task/*; do
+        [ ! "$thread/ns/uts" -ef "$DIR/ns/$1" ] || echo "${thread##*/}"
+    done
+}
+
 # KILL to everything in the namespaces, until nothing is left that could start something new.
 ns_kill() { # NAME...
-    local name process pids end=$((SECONDS + 10))
+    local name threads end=$((SECONDS + 10))
     for name in "$@"; do
-        while :; do
-            pids=()
-            for process in /proc/[0-9]*; do
-                [ ! "$process/ns/uts" -ef "$DIR/ns/$name" ] || pids+=("${process#/proc/}")
-            done
-            [ ${#pids[@]} -gt 0 ] || break
-            [ $SECONDS -lt $end ] || fail "cannot kill ${pids[*]}"
-            kill -9 "${pids[@]}" 2> /dev/null || true
+        while threads=$(ns_threads "$name") && [ -n "$threads" ]; do
+            [ $SECONDS -lt $end ] || fail "cannot kill" "$threads"
+            # shellcheck disable=SC2086
+            kill -9 $threads 2> /dev/null || true
             sleep 0.05
         done
     done
