@@ -6,6 +6,7 @@
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
 mod finding;
+mod htcondor;
 mod options;
 mod script;
 mod slurm;
@@ -17,7 +18,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &htcondor::HtCondor];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
@@ -68,6 +69,19 @@ pub(crate) trait Scheduler: Sync {
 
     /// The command that ends these jobs, queued or running.
     fn cancel(&self, ids: &[String]) -> Vec<String>;
+
+    /// What options add to [`query`](Self::query) and [`cancel`](Self::cancel) of a job that was
+    /// submitted with them, to be kept with it: where it is, what the user wants there.
+    fn additions(&self, _options: &Options) -> Additions {
+        Additions::default()
+    }
+}
+
+/// Words that commands end with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Additions {
+    pub query: Vec<String>,
+    pub cancel: Vec<String>,
 }
 
 /// What differs between schedulers in the meaning of the common options.

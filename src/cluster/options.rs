@@ -143,6 +143,11 @@ impl Options {
         self.own(key).and_then(text)
     }
 
+    /// The same as words of a command line, where it is a list of texts or numbers.
+    pub(super) fn own_words(&self, key: &str) -> Option<Vec<String>> {
+        self.own(key)?.as_array()?.iter().map(text).collect()
+    }
+
     /// Whether the user wrote a directive that has this part.
     pub(super) fn extra_has(&self, part: &str) -> bool {
         self.extra.iter().any(|line| line.contains(part))
