@@ -7,6 +7,7 @@
 
 mod finding;
 mod htcondor;
+mod kube;
 mod options;
 mod script;
 mod slurm;
@@ -18,7 +19,7 @@ pub(crate) use finding::{Finding, Weight};
 pub(crate) use options::{Options, known_elsewhere};
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &htcondor::HtCondor];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm, &htcondor::HtCondor, &kube::Kube];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
@@ -124,6 +125,10 @@ pub(crate) struct Order<'a> {
     pub folder: &'a str,
     /// What names of log files in that directory begin with.
     pub log: &'a str,
+    /// That directory: absolute, for tasks that do not start in it.
+    pub submit_dir: &'a str,
+    /// A few letters and digits, in lower case, that no other submission has.
+    pub unique: &'a str,
 }
 
 /// A job as text.

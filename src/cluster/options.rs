@@ -38,21 +38,33 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 /// What dask-jobqueue needs for its own processes and nothing here has a use for.
 const DASK_ONLY: &[&str] = &[
     "asynchronous",
+    "auth",
     "config_name",
+    "create_mode",
+    "custom_cluster_spec",
     "dashboard_address",
     "death_timeout",
     "extra",
     "host",
+    "idle_timeout",
     "interface",
+    "jupyter",
     "loop",
     "memory_limit",
+    "n_workers",
     "name",
     "nanny",
+    "port_forward_cluster_ip",
     "protocol",
+    "quiet",
+    "resource_timeout",
     "scheduler_cls",
+    "scheduler_forward_port",
     "scheduler_options",
+    "scheduler_service_type",
     "security",
     "shared_temp_directory",
+    "shutdown_on_close",
     "silence_logs",
     "worker_command",
     "worker_extra_args",
@@ -377,7 +389,7 @@ fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a str>, env: &str) -> Fi
 }
 
 /// A text or a number, as text.
-fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(n) => Some(n.to_string()),
