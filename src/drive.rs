@@ -7,6 +7,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
 use crate::config::{Config, Parallel};
+use crate::identity::{host, random_name};
 use crate::indices::Indices;
 use crate::job::{Job, Task};
 use crate::launch::{ask, task_argv};
@@ -162,6 +163,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         first_rank: 0,
         tasks: tasks(parallel)?,
         threads_per_worker: parallel.threads_per_worker,
+        unique: random_name(),
         options: parallel.options.clone(),
         max_running: parallel.max_running,
         max_array_size: parallel.max_array_size,
@@ -170,7 +172,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         max_failed_items: config.max_failed_items,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
         submitted: jiff::Timestamp::now().to_string(),
-        host: crate::identity::host(),
+        host: host(),
         argv: task_argv(run)?,
     })
 }

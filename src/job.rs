@@ -28,6 +28,8 @@ pub(crate) struct Job {
     pub first_rank: u32,
     pub tasks: Vec<Task>,
     pub threads_per_worker: u32,
+    /// A few letters and digits that no other submission has.
+    pub unique: String,
     /// `parallel.options`, `parallel.max_running` and `parallel.max_array_size`.
     pub options: Map<String, Value>,
     pub max_running: Option<u32>,

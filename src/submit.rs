@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
-use crate::cluster::{Options, Order, Reply, Scheduler, Submission, scheduler};
+use crate::cluster::{Additions, Options, Order, Reply, Scheduler, Submission, scheduler};
+use crate::identity::random_name;
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::{Job, Submitted, Task};
 use crate::launch::{NotStarted, Started, ask, kill_session, start_task};
@@ -236,16 +238,21 @@ pub(crate) fn cancel(scheduler: &dyn Scheduler, run: &RunDir, jobs: &[Job]) -> R
         return Ok(());
     }
     let ids: Vec<String> = open.iter().map(|(_, _, id)| id.clone()).collect();
-    let argv = scheduler.cancel(&ids);
+    let mut argv = scheduler.cancel(&ids);
+    argv.extend(additions(scheduler, open[0].0).cancel);
     let reply = ask(&argv, run.root(), None, &[])?;
-    if reply.code != Some(0) {
-        // Jobs that have just ended are no error, and some schedulers call them one.
+    if !reply.ended_jobs() {
         return Err(NotStarted::refused("cancel", &argv, &reply).into());
     }
     for (job, submitted, _) in open {
         job.note_submission(run, &Submitted { cancelled: true, ..submitted })?;
     }
     Ok(())
+}
+
+/// What the options of a job add to commands about it.
+fn additions(scheduler: &dyn Scheduler, job: &Job) -> Additions {
+    scheduler.additions(&Options::read(scheduler, &job.options).0)
 }
 
 /// How many tasks an array may have, where the scheduler says so.
@@ -260,7 +267,8 @@ fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
     let mut first_rank = job.first_rank;
     let piece = |tasks: &[Task]| {
-        let piece = Job { tasks: tasks.to_vec(), first_rank, ..job.clone() };
+        let unique = random_name();
+        let piece = Job { tasks: tasks.to_vec(), first_rank, unique, ..job.clone() };
         first_rank += tasks.iter().map(|task| task.workers).sum::<u32>();
         piece
     };
@@ -271,10 +279,19 @@ fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
 ///
 /// # Errors
 /// Paths that are not UTF-8.
-pub(crate) fn render(scheduler: &dyn Scheduler, job: &Job, stage: &str) -> Result<Submission> {
-    let (options, _) = Options::read(scheduler, &job.options);
-    let name = options.job_name.clone().unwrap_or_else(|| format!("espnet3-{stage}"));
+pub(crate) fn render(
+    scheduler: &dyn Scheduler,
+    run: &RunDir,
+    job: &Job,
+    stage: &str,
+) -> Result<Submission> {
+    let (mut options, _) = Options::read(scheduler, &job.options);
     let recipe_dir = job.recipe_dir.to_str().context("the working directory is not UTF-8")?;
+    if let Some(folder) = &mut options.log_directory {
+        *folder = format!("{}", job.recipe_dir.join(&folder).display());
+    }
+    let submit_dir = std::path::absolute(run.logs())?;
+    let name = options.job_name.clone().unwrap_or_else(|| format!("espnet3-{stage}"));
     Ok(scheduler.submission(&Order {
         name: &plain(&name),
         tasks: job.tasks.len() as u32,
@@ -285,6 +302,8 @@ pub(crate) fn render(scheduler: &dyn Scheduler, job: &Job, stage: &str) -> Resul
         threads_per_worker: job.threads_per_worker,
         folder: &RunDir::job_from_logs(job.number),
         log: &RunDir::task_log_stem(job.number),
+        submit_dir: submit_dir.to_str().context("the run directory is not UTF-8")?,
+        unique: &job.unique,
     }))
 }
 
@@ -302,8 +321,14 @@ fn plain(name: &str) -> String {
 fn hand_over(scheduler: &dyn Scheduler, run: &RunDir, job: Job) -> Result<Job> {
     let stage = crate::spec::Spec::read(run)?.fingerprint.stage;
     let job = job.register(run)?;
-    let submission = render(scheduler, &job, &stage)?;
+    let submission = render(scheduler, run, &job, &stage)?;
     write_files(&submission, &run.job(job.number))?;
+    if let Some(folder) = job.options.get("log_directory").and_then(Value::as_str) {
+        // As dask-jobqueue does: some schedulers hold a job whose log cannot be written.
+        let folder = job.recipe_dir.join(folder);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
     let (argv, stdin) = (submission.argv, submission.stdin.as_deref());
     let reply = ask(&argv, &run.logs(), stdin, scheduler.job_variables())?;
     let id = (reply.code == Some(0)).then(|| scheduler.job_id(&reply.stdout)).flatten();

@@ -92,7 +92,7 @@ fn rendered(
         false => Progress::before(&planned.spec),
     };
     let job = job.no_larger_than(&progress).as_next(&planned.run);
-    Ok((job.number, render(scheduler, &job, config.stage.name)?))
+    Ok((job.number, render(scheduler, &planned.run, &job, config.stage.name)?))
 }
 
 /// The plan in words.

@@ -8,7 +8,8 @@ use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::bytes;
 use super::{
-    Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
+    TaskState,
 };
 
 /// `LSF_UNIT_FOR_LIMITS`, in bytes as dask-jobqueue counts them.
@@ -130,7 +131,7 @@ impl Scheduler for Lsf {
         })
     }
 
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["bparams", "-a"].map(String::from).into();
         Some((argv, |reply| {
             let mut values = reply.lines().filter_map(|line| line.split_once('='));

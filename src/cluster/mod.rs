@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 mod digits;
 mod finding;
+mod htcondor;
+mod kube;
 mod lsf;
 mod moab;
 mod oar;
@@ -30,8 +32,17 @@ pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] =
-    &[&slurm::Slurm, &pbs::Pbs, &torque::Torque, &sge::Sge, &lsf::Lsf, &oar::Oar, &moab::Moab];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[
+    &slurm::Slurm,
+    &pbs::Pbs,
+    &torque::Torque,
+    &sge::Sge,
+    &lsf::Lsf,
+    &htcondor::HtCondor,
+    &oar::Oar,
+    &moab::Moab,
+    &kube::Kube,
+];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
@@ -77,7 +88,7 @@ pub(crate) trait Scheduler: Sync {
     }
 
     /// The command that tells how many tasks an array may have, and how to read its stdout.
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         None
     }
 
@@ -99,6 +110,22 @@ pub(crate) trait Scheduler: Sync {
     fn job_variables(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// What options add to [`query`](Self::query) and [`cancel`](Self::cancel) of a job that was
+    /// submitted with them, to be kept with it: where it is, what the user wants there.
+    fn additions(&self, _options: &Options) -> Additions {
+        Additions::default()
+    }
+}
+
+/// A command, and how to read the limit in its stdout.
+pub(crate) type LimitQuestion = (Vec<String>, fn(&str) -> Option<u32>);
+
+/// Words that commands end with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Additions {
+    pub query: Vec<String>,
+    pub cancel: Vec<String>,
 }
 
 /// What differs between schedulers in the meaning of the common options.
@@ -141,6 +168,10 @@ pub(crate) struct Order<'a> {
     pub folder: &'a str,
     /// What names of log files in that directory begin with.
     pub log: &'a str,
+    /// That directory: absolute, for tasks that do not start in it.
+    pub submit_dir: &'a str,
+    /// A few letters and digits, in lower case, that no other submission has.
+    pub unique: &'a str,
 }
 
 /// A job as text.
@@ -164,6 +195,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Whether a command that ends jobs did: what is gone already need not be ended.
+    pub(crate) fn ended_jobs(&self) -> bool {
+        let gone = |text: &str| GONE.iter().any(|words| text.contains(words));
+        self.code == Some(0) || gone(&self.stderr) || gone(&self.stdout)
+    }
+
     /// What to show of a reply that is no answer: the last lines that say something.
     pub(crate) fn complaint(&self) -> String {
         const LINES: usize = 3;
@@ -179,6 +216,17 @@ impl Reply {
         }
     }
 }
+
+/// What commands that end jobs say of one that has just ended by itself.
+const GONE: [&str; 7] = [
+    "Couldn't find/remove all jobs",
+    "Job has already finished",
+    "Job has finished",
+    "No matching job found",
+    "NotFound",
+    "Unknown Job Id",
+    "does not exist",
+];
 
 /// What a scheduler says of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,21 +39,33 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 /// What dask-jobqueue needs for its own processes and nothing here has a use for.
 const DASK_ONLY: &[&str] = &[
     "asynchronous",
+    "auth",
     "config_name",
+    "create_mode",
+    "custom_cluster_spec",
     "dashboard_address",
     "death_timeout",
     "extra",
     "host",
+    "idle_timeout",
     "interface",
+    "jupyter",
     "loop",
     "memory_limit",
+    "n_workers",
     "name",
     "nanny",
+    "port_forward_cluster_ip",
     "protocol",
+    "quiet",
+    "resource_timeout",
     "scheduler_cls",
+    "scheduler_forward_port",
     "scheduler_options",
+    "scheduler_service_type",
     "security",
     "shared_temp_directory",
+    "shutdown_on_close",
     "silence_logs",
     "worker_command",
     "worker_extra_args",
@@ -69,25 +81,6 @@ const ALSO_SAID: &[(&str, &str)] = &[
     ("time", "walltime"),
     ("timeout", "walltime"),
     ("log_dir", "log_directory"),
-];
-
-/// TO COME: own options of dialects that are being written; goes when they are there.
-const TO_COME: &[&str] = &[
-    "cancel_command_extra",
-    "disk",
-    "env",
-    "hosts",
-    "image",
-    "lsf_units",
-    "mem",
-    "memory_per_core_property_name",
-    "namespace",
-    "ncpus",
-    "resource_spec",
-    "resources",
-    "submit_command_extra",
-    "use_stdin",
-    "volumes",
 ];
 
 /// The options of one scheduler, checked.
@@ -161,6 +154,11 @@ impl Options {
     /// The same as text, where it is text or a number.
     pub(super) fn own_text(&self, key: &str) -> Option<String> {
         self.own(key).and_then(text)
+    }
+
+    /// The same as words of a command line, where it is a list of texts or numbers.
+    pub(super) fn own_words(&self, key: &str) -> Option<Vec<String>> {
+        self.own(key)?.as_array()?.iter().map(text).collect()
     }
 
     /// Whether the user wrote a directive that has this part.
@@ -368,7 +366,6 @@ impl Reader {
 /// names it means to be for several.
 pub(crate) fn known_elsewhere(key: &str) -> bool {
     COMMON.contains(&key)
-        || TO_COME.contains(&key)
         || known_to_ssh(key)
         || OTHER_NAMES.iter().any(|(other, _)| *other == key)
         || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))

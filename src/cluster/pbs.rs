@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::pbs_lines::{self, HABITS, Resources, head, name, quote, split_id};
 use super::script::{Shell, script};
-use super::{Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState};
+use super::{
+    Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+};
 
 pub(super) struct Pbs;
 
@@ -82,7 +84,7 @@ impl Scheduler for Pbs {
         pbs_lines::job_id(stdout).map(str::to_owned)
     }
 
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["qstat", "-B", "-f"].map(String::from).into();
         Some((argv, |reply| {
             let mut lines = reply.lines().filter_map(|line| line.trim().split_once(" = "));

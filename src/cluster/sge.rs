@@ -5,7 +5,8 @@ use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
-    Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
+    TaskState,
 };
 
 /// More tasks of one job than any site allows: a range that claims them is not to be believed.
@@ -106,7 +107,7 @@ impl Scheduler for Sge {
         Some(argv)
     }
 
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["qconf", "-sconf"].map(String::from).into();
         Some((argv, |reply| {
             let value = reply.lines().find_map(|line| line.strip_prefix("max_aj_tasks"))?;

@@ -2,7 +2,9 @@
 
 use super::pbs_lines::{self, HABITS, Resources, head, quote, split_id};
 use super::script::{Shell, script};
-use super::{Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState};
+use super::{
+    Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+};
 
 pub(super) struct Torque;
 
@@ -65,7 +67,7 @@ impl Scheduler for Torque {
         Some(job)
     }
 
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["qstat", "-B", "-f"].map(String::from).into();
         Some((argv, |reply| {
             let mut lines = reply.lines().filter_map(|line| line.trim().split_once(" = "));
