@@ -18,8 +18,8 @@ use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
-use crate::submit::UnderWay;
 use crate::survey::Survey;
+use crate::under_way::UnderWay;
 
 /// Run a stage, wait, and collect its records.
 ///
