@@ -131,7 +131,7 @@ do_kill() { # HOST
 
 do_down() {
     local host
-    ns_end_all
+    ns_kill "${hosts[@]}"
     if [ -s "$DIR/net" ]; then
         read_net
         for host in "${hosts[@]}"; do
@@ -140,7 +140,6 @@ do_down() {
         ip route del blackhole "10.$net.0.0/16" 2> /dev/null || true
     fi
     rm -f "$DIR"/pid/*
-    wipe_if_asked
 }
 
 dispatch "$@"
