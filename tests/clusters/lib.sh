@@ -17,8 +17,8 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
 give_up() { fail "failed: $2; the end of $1:"$'\n'"$(tail -n 15 "$1")"; } # LOG WHAT
 
-# Calls the function do_COMMAND with ARG... and with DIR set, for `NAME.sh COMMAND DIR [ARG...]`. After do_down
-# whatever it left running ends.
+# Calls the function do_COMMAND with ARG... and with DIR set, for `NAME.sh COMMAND DIR [ARG...]`. What do_down
+# leaves running is ended.
 dispatch() {
     { [ $# -ge 2 ] && declare -F "do_$1" > /dev/null; } || fail "usage: $usage"
     [ "$(id -u)" = 0 ] || fail "only root can start daemons and make namespaces"

@@ -30,7 +30,7 @@ stop() { # PIDFILE...
     done
 }
 
-ns_pinned() { [ "$(stat -f -c %T "$1")" = nsfs ]; } # FILE
+ns_pinned() { [ "$(stat -f -c %T "$1" 2> /dev/null)" = nsfs ]; } # FILE
 
 # Makes the namespace NAME, unless it is there.
 ns_make() { # NAME [HOSTNAME]
