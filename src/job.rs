@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::atomic_file;
+use crate::cluster::Reply;
 use crate::config::OnItemError;
 use crate::identity::Process;
 use crate::run_dir::RunDir;
@@ -87,6 +88,14 @@ pub(crate) struct Submitted {
     /// It was cancelled since.
     #[serde(default)]
     pub cancelled: bool,
+}
+
+impl Submitted {
+    /// What the scheduler said.
+    pub(crate) fn reply(&self) -> Reply {
+        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        Reply { code: self.code, stdout, stderr }
+    }
 }
 
 impl Note {

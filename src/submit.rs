@@ -141,13 +141,20 @@ fn hand_over(scheduler: &dyn Scheduler, run: &RunDir, job: Job) -> Result<Job> {
             .with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let (argv, stdin) = (submission.argv, submission.stdin.as_deref());
-    let reply = ask(&argv, &run.logs(), stdin, scheduler.job_variables())?;
+    let asked = ask(&argv, &run.logs(), stdin, scheduler.job_variables());
+    let (reply, unasked) = match asked {
+        Ok(reply) => (reply, None),
+        Err(error) => {
+            let stderr = format!("{error:#}");
+            (Reply { code: None, stdout: String::new(), stderr }, Some(error))
+        }
+    };
     let id = (reply.code == Some(0)).then(|| scheduler.job_id(&reply.stdout)).flatten();
-    let refused = NotStarted::refused("submit", &argv, &reply);
+    let refused = unasked.unwrap_or_else(|| NotStarted::refused("submit", &argv, &reply).into());
     let taken = id.is_some();
     let Reply { code, stdout, stderr } = reply;
     job.note_submission(run, &Submitted { id, argv, code, stdout, stderr, cancelled: false })?;
-    if taken { Ok(job) } else { Err(refused.into()) }
+    if taken { Ok(job) } else { Err(refused) }
 }
 
 /// Puts the files of a submission in a folder.
