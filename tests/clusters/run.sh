@@ -23,7 +23,7 @@ run() { # TEST... [--OPTION...]
 }
 
 slurm() {
-    up slurm
+    PAR_MAX_ARRAY=40 up slurm
     run same_everywhere::slurm slurm::
     run slurm_faults:: --test-threads=1
 }
