@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cluster::{Scheduler, scheduler};
+use crate::cluster::{SCHEDULERS, Scheduler, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::Job;
 use crate::launch::{NotStarted, Started, kill_session, start_task};
 use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
+use crate::stop::Stop;
 use crate::submit::{cancel, submit};
 
 /// Between two looks at the files of tasks that a scheduler started.
@@ -67,11 +68,7 @@ impl UnderWay {
     pub(crate) fn join(run: &RunDir, cluster: &str) -> Result<Option<Self>> {
         let Some(scheduler) = scheduler(cluster) else { return Ok(None) };
         let inquiry = Inquiry::refresh(run)?;
-        let mut jobs = Job::read_all(run);
-        jobs.retain(|job| {
-            let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
-            job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
-        });
+        let jobs = open_jobs(run, &inquiry, cluster);
         Ok((!jobs.is_empty()).then(|| Self::queued(scheduler, jobs)))
     }
 
@@ -121,8 +118,20 @@ impl UnderWay {
                 here.started.iter_mut().flatten().for_each(Started::stop);
                 Ok(())
             }
-            Self::Queued(queued) => queued.cancel(run),
+            Self::Queued(queued) => {
+                let cancelled = queued.cancel(run);
+                if cancelled.is_err() {
+                    // Its workers can still be reached on the disk.
+                    Stop::Cancelled.request(run)?;
+                }
+                cancelled
+            }
         }
+    }
+
+    /// Whether it goes on when this process and the terminal are gone.
+    pub(crate) fn outlives_us(&self) -> bool {
+        matches!(self, Self::Queued(_))
     }
 
     /// Ends what this process started, without asking.
@@ -244,6 +253,34 @@ impl Queued {
     fn cancel(&self, run: &RunDir) -> Result<()> {
         cancel(self.scheduler, run, &self.jobs)
     }
+}
+
+/// The jobs of a run that a scheduler may still have.
+fn open_jobs(run: &RunDir, inquiry: &Inquiry, cluster: &str) -> Vec<Job> {
+    let mut jobs = Job::read_all(run);
+    jobs.retain(|job| {
+        let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
+        job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
+    });
+    jobs
+}
+
+/// Whether some scheduler may still have jobs of a run.
+pub(crate) fn has_open_jobs(run: &RunDir) -> bool {
+    let inquiry = Inquiry::read(run);
+    SCHEDULERS.iter().any(|scheduler| !open_jobs(run, &inquiry, scheduler.name()).is_empty())
+}
+
+/// Has all schedulers end what they may still have of a run.
+///
+/// # Errors
+/// [`NotStarted`], with the words of the first that would not; the others are told all the same.
+pub(crate) fn cancel_all(run: &RunDir) -> Result<()> {
+    let inquiry = Inquiry::read(run);
+    let cancelled = SCHEDULERS
+        .iter()
+        .map(|scheduler| cancel(*scheduler, run, &open_jobs(run, &inquiry, scheduler.name())));
+    cancelled.fold(Ok(()), Result::and)
 }
 
 /// Whether a task that was started on another host has left word of itself, which takes a moment.
