@@ -84,8 +84,9 @@ fn run(
     config: &Config,
     watch: &mut dyn FnMut(&Planned, &Progress) -> Result<()>,
 ) -> Result<Planned> {
-    let planned = plan(config, false)?.establish()?;
+    let planned = plan(config, false)?;
     let job = job(config, &planned.run)?;
+    let planned = planned.establish()?;
     Stop::withdraw(&planned.run)?;
     let resubmits = config.parallel.max_resubmits;
     let ending = submit_and_wait(&planned, &job, resubmits, None, &mut |event| match event {

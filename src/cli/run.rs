@@ -58,6 +58,12 @@ impl Run {
             say(super::check::describe(&config, &planned)?.trim_end())?;
             return Ok(Exit::Done);
         }
+        // What cannot be started is refused before anything is on disk, or goes from it. A run that is
+        // on disk may be complete.
+        let job = match next_job(&config, &planned.run) {
+            Err(fail) if !planned.resumes => return Err(fail),
+            job => job,
+        };
         let planned = planned.establish()?;
         if !at_work(&planned.run).is_empty() {
             let run = planned.run.root().display();
@@ -68,9 +74,9 @@ impl Run {
             retry_failed(&planned.run)?;
         }
         if self.detach || config.detach {
-            return self.detached(&config, &planned);
+            return self.detached(&config, &planned, job);
         }
-        let ending = self.wait(stages, &config, &planned)?;
+        let ending = self.wait(stages, &config, &planned, job?)?;
         if ending == Ending::Complete {
             collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
         }
@@ -83,7 +89,12 @@ impl Run {
         Ok(if ending == Ending::Interrupted { Exit::Interrupted } else { report.exit() })
     }
 
-    fn detached(&self, config: &Config, planned: &Planned) -> Result<Exit, Fail> {
+    fn detached(
+        &self,
+        config: &Config,
+        planned: &Planned,
+        job: Result<Job, Fail>,
+    ) -> Result<Exit, Fail> {
         let run = &planned.run;
         let progress = Survey::new(run, &planned.spec).look()?;
         let cluster = &config.parallel.env;
@@ -93,7 +104,7 @@ impl Run {
             let jobs = jobs(&earlier.ids(run));
             format!("{jobs} of {cluster} has it already; nothing was submitted")
         } else {
-            let job = next_job(config, run)?.no_larger_than(&progress);
+            let job = job?.no_larger_than(&progress);
             let mut submitted = UnderWay::submit(run, &job, true)?;
             submitted.settle(run)?;
             for news in submitted.news() {
@@ -120,9 +131,14 @@ impl Run {
         Ok(Exit::Done)
     }
 
-    fn wait(&self, stages: &[Stage], config: &Config, planned: &Planned) -> Result<Ending, Fail> {
+    fn wait(
+        &self,
+        stages: &[Stage],
+        config: &Config,
+        planned: &Planned,
+        job: Job,
+    ) -> Result<Ending, Fail> {
         let Planned { run, spec, .. } = planned;
-        let job = next_job(config, run)?;
         if self.in_process {
             if !Survey::new(run, spec).look()?.complete() {
                 let ended = processes::work_in_process(stages, run, spec, job.register(run)?)?;

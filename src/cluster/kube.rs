@@ -152,9 +152,10 @@ impl Scheduler for Kube {
         // What other schedulers set, and `local_directory` may name.
         let first = [output, "export TMPDIR=${TMPDIR:-/tmp}".to_owned()];
         let shell = Shell { task: "${JOB_COMPLETION_INDEX:-0}", ends_at: None };
-        let argv = ["kubectl", "create", "-o", "name", "-f", &format!("{}/job.json", order.folder)];
+        let argv =
+            ["kubectl", "create", "-o", "name", "-f", &format!("{}/manifest.json", order.folder)];
         Submission {
-            files: vec![("job.json", manifest), ("job.sh", script(order, &first, &shell))],
+            files: vec![("manifest.json", manifest), ("job.sh", script(order, &first, &shell))],
             argv: argv.map(String::from).into(),
             stdin: None,
         }

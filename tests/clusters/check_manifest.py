@@ -20,7 +20,7 @@ def manifest(text):
     """The manifest in a rendered case; `None`: the options were refused."""
     if "\n(refused)\n" in text:
         return None
-    _, found, rest = text.partition("---- job.json\n")
+    _, found, rest = text.partition("---- manifest.json\n")
     return json.loads(rest.partition("\n---- ")[0] if found else text)
 
 
