@@ -17,8 +17,8 @@ use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
-use crate::submit::UnderWay;
 use crate::survey::{Mark, Progress, Survey, mark};
+use crate::under_way::UnderWay;
 
 /// A run that is ready to be submitted; nothing is on disk yet.
 pub(crate) struct Planned {

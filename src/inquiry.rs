@@ -93,7 +93,7 @@ impl Inquiry {
         let jobs = Job::read_all(run);
         let open = jobs.iter().filter(|job| !job.is_over(run) && !inquiry.over(run, job));
         // One question a cluster; jobs in two namespaces, say, are on two.
-        let mut questions: BTreeMap<(&str, Vec<String>), Vec<(String, &Job)>> = BTreeMap::new();
+        let mut questions: BTreeMap<_, Vec<(String, &Job)>> = BTreeMap::new();
         for job in open {
             let Some(scheduler) = scheduler(&job.cluster) else { continue };
             if let Some(id) = job.submission(run).and_then(|submitted| submitted.id) {

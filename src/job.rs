@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::atomic_file;
+use crate::cluster::Reply;
 use crate::config::OnItemError;
 use crate::identity::Process;
 use crate::run_dir::RunDir;
@@ -89,6 +90,14 @@ pub(crate) struct Submitted {
     pub cancelled: bool,
 }
 
+impl Submitted {
+    /// What the scheduler said.
+    pub(crate) fn reply(&self) -> Reply {
+        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        Reply { code: self.code, stdout, stderr }
+    }
+}
+
 impl Note {
     fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
@@ -97,7 +106,7 @@ impl Note {
 
 impl Job {
     /// The job with the number that it would get now, and nothing on disk.
-    pub(crate) fn as_next(mut self, run: &RunDir) -> Self {
+    pub(crate) fn numbered_next(mut self, run: &RunDir) -> Self {
         self.number = Self::numbers(run).last().unwrap_or(0) + 1;
         self.argv.extend(["--job".to_owned(), self.number.to_string()]);
         self
@@ -149,13 +158,13 @@ impl Job {
 
     /// Notes the process that is a task of it.
     pub(crate) fn note_task(&self, run: &RunDir, task: u32, process: Process) -> Result<()> {
-        self.write_note(run, task, Note { run: run.id(), process, log: None })
+        self.write_note(run, task, &Note { run: run.id(), process, log: None })
     }
 
     /// Notes that this process is a task of it.
     pub(crate) fn enter_task(&self, run: &RunDir, task: u32) -> Result<()> {
         let log = std::fs::read_link("/proc/self/fd/2").ok().filter(|path| path.is_file());
-        self.write_note(run, task, Note { run: run.id(), process: Process::current(), log })
+        self.write_note(run, task, &Note { run: run.id(), process: Process::current(), log })
     }
 
     /// Notes that this process, which is a task of it, has no workers any more.
@@ -164,8 +173,8 @@ impl Job {
         std::fs::rename(&from, &to).with_context(|| format!("failed to rename {}", from.display()))
     }
 
-    fn write_note(&self, run: &RunDir, task: u32, note: Note) -> Result<()> {
-        write(&run.task_json(self.number, task), &serde_json::to_vec(&note)?)
+    fn write_note(&self, run: &RunDir, task: u32, note: &Note) -> Result<()> {
+        write(&run.task_json(self.number, task), &serde_json::to_vec(note)?)
     }
 
     /// Notes what came of handing it to a scheduler.

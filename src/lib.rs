@@ -147,6 +147,7 @@ mod status;
 mod submit;
 mod survey;
 mod task;
+mod under_way;
 
 mod cli;
 

@@ -91,7 +91,7 @@ fn rendered(
         true => Survey::new(&planned.run, &planned.spec).look()?,
         false => Progress::before(&planned.spec),
     };
-    let job = job.no_larger_than(&progress).as_next(&planned.run);
+    let job = job.no_larger_than(&progress).numbered_next(&planned.run);
     Ok((job.number, render(scheduler, &planned.run, &job, config.stage.name)?))
 }
 

@@ -12,7 +12,7 @@ use crate::deadline::Deadline;
 use crate::job::Job;
 use crate::launch::{TASK, WORKER, end_with_parent, terminate};
 use crate::log::log;
-use crate::roster::{Ended, Place, Worker};
+use crate::roster::{Ended, Place, Worker, bury};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::{LoadedStage, Stage};
@@ -93,6 +93,10 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
         }
         let number = job.task_of(process.task);
         let deadline = Deadline::new(process.time_limit, process.ends_at.parse().ok());
+        if run.noted_tasks(job.number).contains_key(&number) {
+            // A scheduler starts a task anew when it has lost the first copy.
+            bury(&run, job.number, number, "its task was started again");
+        }
         job.enter_task(&run, number)?;
         let kept = keep_workers(&Task { run: &run, job: &job, number, deadline });
         return job.leave_task(&run, number).and(kept);

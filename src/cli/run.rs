@@ -13,13 +13,14 @@ use crate::claim::Claim;
 use crate::collect::collect_and_merge;
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
+use crate::job::Job;
 use crate::roster::{Ended, Life, Place, Worker, at_work, life, reserve_name, touch};
 use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
-use crate::submit::UnderWay;
 use crate::survey::Survey;
+use crate::under_way::UnderWay;
 
 /// Run a stage, wait, and collect its records.
 ///
@@ -92,7 +93,7 @@ impl Run {
             let jobs = jobs(&earlier.ids(run));
             format!("{jobs} of {cluster} has it already; nothing was submitted")
         } else {
-            let job = job(config, run)?.no_larger_than(&progress);
+            let job = next_job(config, run)?.no_larger_than(&progress);
             let mut submitted = UnderWay::submit(run, &job, true)?;
             for host in submitted.settle(run)? {
                 tell(format!("warning: {host}"));
@@ -120,7 +121,7 @@ impl Run {
 
     fn wait(&self, stages: &[Stage], config: &Config, planned: &Planned) -> Result<Ending, Fail> {
         let Planned { run, spec, .. } = planned;
-        let job = job(config, run)?;
+        let job = next_job(config, run)?;
         if self.in_process {
             if !Survey::new(run, spec).look()?.complete() {
                 let ended = processes::work_in_process(stages, run, spec, job.register(run)?)?;
@@ -151,6 +152,16 @@ impl Run {
         bar.end();
         Ok(ending?)
     }
+}
+
+/// The next submission; says where GPUs stay idle.
+fn next_job(config: &Config, run: &RunDir) -> Result<Job, Fail> {
+    let job = job(config, run)?;
+    for task in job.tasks.iter().filter(|task| task.devices.len() > task.workers as usize) {
+        let (workers, gpus) = (task.workers, task.devices.len());
+        tell(format!("warning: n_workers={workers} < num_gpus={gpus}: the other GPUs stay idle"));
+    }
+    Ok(job)
 }
 
 /// `job 12`, `jobs 12, 13`.

@@ -22,6 +22,9 @@ use super::{
     TaskState,
 };
 
+/// Whether an option has the right form.
+type Check<'a> = &'a dyn Fn(&Value) -> bool;
+
 pub(super) struct Kube;
 
 /// The label by which a job's pods are found, and the job itself.
@@ -84,7 +87,7 @@ impl Scheduler for Kube {
             })
         };
         let source = |it: &Value| it.is_string() || it.is_object();
-        let checks: [(&str, &dyn Fn(&Value) -> bool, &str, &str); 5] = [
+        let checks: [(&str, Check<'_>, &str, &str); 5] = [
             ("env", &variables, "{OMP_PROC_BIND: close}", "names and values"),
             ("labels", &amounts, "{team: speech}", "names and values"),
             (

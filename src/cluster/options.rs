@@ -215,8 +215,8 @@ impl Reader {
         {
             let env = scheduler.name();
             let message = format!("`{env}` needs `cores` and `memory` of a job in the options");
-            let hint = "such as `cores: 4` and `memory: 8GB`; without a use for them on this \
-                        cluster, see `job_directives_skip`";
+            let hint = "such as `cores: 4` and `memory: 8GB`; `job_directives_skip` leaves out \
+                        lines that a site does not want";
             self.found.push(Finding::error("", message, hint));
         }
         let cores = self.whole("cores").unwrap_or(1);

@@ -21,8 +21,9 @@ StoragePort=$((port + 13))
 StorageUser=root
 StorageLoc=accounting
 CONF
+    port_is_ours $((port + 12)) "$DIR/pid/slurmdbd"
     alive "$DIR/pid/slurmdbd" || ns_run control "$DIR/log/slurmdbd" env SLURM_CONF="$SLURM_CONF" slurmdbd
-    wait_for 30 "$DIR/log/slurmdbd" listens "$((port + 12))"
+    wait_for 30 "$DIR/log/slurmdbd" answers $((port + 12))
     wait_for 20 "$DIR/log/slurmdbd" cluster_is_known
 }
 
@@ -38,10 +39,11 @@ start_database() {
         } | "${mariadbd[@]}" --bootstrap &> "$DIR/log/bootstrap" || give_up "$DIR/log/bootstrap" database
         touch "$data/complete"
     fi
+    port_is_ours $((port + 13)) "$DIR/pid/mariadbd"
     alive "$DIR/pid/mariadbd" || ns_run control "$DIR/log/mariadbd" setsid -f "${mariadbd[@]}" \
-        --bind-address=127.0.0.1 --port="$((port + 13))" --socket="$data/socket" \
+        --bind-address=127.0.0.1 --port=$((port + 13)) --socket="$data/socket" \
         --pid-file="$DIR/pid/mariadbd" --innodb-flush-log-at-trx-commit=0
-    wait_for 30 "$DIR/log/mariadbd" listens "$((port + 13))"
+    wait_for 30 "$DIR/log/mariadbd" answers $((port + 13))
 }
 
 cluster_is_known() {

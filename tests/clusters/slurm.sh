@@ -78,6 +78,7 @@ CONF
 
 start_slurm() {
     local node
+    port_is_ours "$port" "$DIR/pid/slurmctld"
     alive "$DIR/pid/slurmctld" || ns_run control "$DIR/log/slurmctld" slurmctld -f "$SLURM_CONF"
     for node in "${nodes[@]}"; do
         mkdir -p "$DIR/spool/$node"
@@ -109,8 +110,6 @@ do_down() {
     ! alive "$DIR/pid/slurmctld" || cancel_all 2> /dev/null || true
     stop_slurm
     stop "$DIR/pid/munged"
-    ns_end_all
-    wipe_if_asked
 }
 
 cancel_all() {

@@ -7,7 +7,7 @@
 #   heal DIR HOST   ends that
 #   kill DIR HOST   power failure: everything on it is gone at once, until the next up
 #
-# PAR_SSH_NET, from the environment: the hosts are 10.PAR_SSH_NET.x.2; another one for every cluster [199]
+# The hosts are 10.N.x.2. Several clusters can be there at once: each takes an N that is free.
 usage='ssh.sh up|down DIR; ssh.sh cut|heal|kill DIR HOST'
 . "$(dirname "$0")/lib.sh"
 
@@ -17,12 +17,9 @@ port=2222
 do_up() {
     local host
     need openssh-server openssh-client iproute2
-    mkdir -p "$DIR"/{etc,log,pid,scratch} /run/sshd
+    mkdir -p "$DIR"/{etc,log,pid,scratch,private/{h1,h2,h3}} /run/sshd
     chmod 755 "$DIR"
-    [ -s "$DIR/net" ] || echo "${PAR_SSH_NET:-199}" > "$DIR/net"
-    read_net
-    # A wrong address is not somebody else's: what belongs to no host ends here.
-    ip route replace blackhole "10.$net.0.0/16"
+    take_net
     [ -e "$DIR/etc/id" ] || ssh-keygen -q -t ed25519 -N '' -C "$net-user" -f "$DIR/etc/id"
     for host in "${hosts[@]}"; do
         make_network "$host"
@@ -34,10 +31,22 @@ do_up() {
     done
 }
 
-read_net() {
-    net=$(cat "$DIR/net")
-    netns=par$net # then the host's name
+# An address that belongs to no host goes nowhere. Whoever could add that route has the network, until `down`
+# or until the machine starts anew.
+take_net() {
+    local host number
+    ns_pinned "$DIR/ns/${hosts[0]}" || rm -f "$DIR/net"
+    for host in "${hosts[@]}"; do
+        ns_make "$host" "$host"
+    done
+    for number in {199..150}; do
+        [ ! -s "$DIR/net" ] || break
+        ! ip route add blackhole "10.$number.0.0/16" 2> /dev/null || echo "$number" > "$DIR/net"
+    done
+    read_net
 }
+
+read_net() { net=$(cat "$DIR/net"); netns=par$net; } # a host's namespace: this, and its name
 
 address() { echo "10.$net.${1#h}.2"; } # HOST
 
@@ -60,8 +69,6 @@ make_network() { # HOST
 
 start_sshd() { # HOST
     local conf=$DIR/etc/$1.conf
-    ns_make "$1" "$1"
-    mkdir -p "$DIR/private/$1"
     [ -e "$DIR/etc/key.$1" ] || ssh-keygen -q -t ed25519 -N '' -C "$1" -f "$DIR/etc/key.$1"
     cat > "$conf" << CONF
 ListenAddress $(address "$1"):$port
@@ -91,6 +98,7 @@ CONF
 client_files() {
     local host
     for host in "${hosts[@]}"; do
+        echo "[$(address "$host")]:$port $(cut -d ' ' -f 1,2 "$DIR/etc/key.$host.pub")" >&3
         cat << CONF
 Host $host
     HostName $(address "$host")
@@ -102,36 +110,33 @@ Host $host
     GlobalKnownHostsFile /dev/null
     StrictHostKeyChecking yes
 CONF
-    done > "$DIR/ssh_config"
-    for host in "${hosts[@]}"; do
-        echo "[$(address "$host")]:$port $(cut -d ' ' -f 1,2 "$DIR/etc/key.$host.pub")"
-    done > "$DIR/known_hosts"
+    done > "$DIR/ssh_config" 3> "$DIR/known_hosts"
     echo "export PAR_SSH_CONFIG=$DIR/ssh_config" > "$DIR/env.sh"
 }
 
-known_host() {
+check_host() { # HOST
     [[ " ${hosts[*]} " == *" ${1:-} "* ]] || fail "which of ${hosts[*]}?"
     read_net
 }
 
 do_cut() { # HOST
-    known_host "$@"
+    check_host "$@"
     ip -n "$netns$1" route replace blackhole "$(gateway "$1")/32"
 }
 
 do_heal() { # HOST
-    known_host "$@"
+    check_host "$@"
     ip -n "$netns$1" route del blackhole "$(gateway "$1")/32" 2> /dev/null || true
 }
 
 do_kill() { # HOST
-    known_host "$@"
+    check_host "$@"
     ns_kill "$1"
 }
 
 do_down() {
     local host
-    ns_end_all
+    ns_kill "${hosts[@]}"
     if [ -s "$DIR/net" ]; then
         read_net
         for host in "${hosts[@]}"; do
@@ -139,8 +144,7 @@ do_down() {
         done
         ip route del blackhole "10.$net.0.0/16" 2> /dev/null || true
     fi
-    rm -f "$DIR"/pid/*
-    wipe_if_asked
+    rm -f "$DIR"/pid/* "$DIR/net"
 }
 
 dispatch "$@"

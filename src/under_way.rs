@@ -1,0 +1,219 @@
+//! A submission that is under way: in a scheduler's hands, or started by this process.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::cluster::{Scheduler, scheduler};
+use crate::inquiry::{Inquiry, PAUSE};
+use crate::job::Job;
+use crate::launch::{NotStarted, Started, kill_session, start_task};
+use crate::roster::{Life, Worker, bury};
+use crate::run_dir::RunDir;
+use crate::submit::{cancel, submit};
+
+/// Between two looks at the files of tasks that a scheduler started.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Tasks of a complete run end by themselves; so long is waited before their jobs are cancelled.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A task on another host that has left no word after so long has not started, or shares no
+/// directory with this host. An NFS client may hold a new file back for a minute.
+const ENTRY: Duration = Duration::from_secs(30);
+
+/// A submission that may still do something.
+pub(crate) enum UnderWay {
+    /// Tasks that this process started: here, or by ssh.
+    Here { job: Box<Job>, started: Vec<Option<Started>> },
+    /// Jobs in a scheduler's hands.
+    Queued(Queued),
+}
+
+/// Jobs in a scheduler's hands.
+pub(crate) struct Queued {
+    scheduler: &'static dyn Scheduler,
+    jobs: Vec<Job>,
+    looked: Option<Instant>,
+    asked: Instant,
+}
+
+impl UnderWay {
+    /// Submits to the job's cluster.
+    ///
+    /// # Errors
+    /// [`NotStarted`] when a program cannot be started or the scheduler refuses.
+    pub(crate) fn submit(run: &RunDir, job: &Job, detached: bool) -> Result<Self> {
+        let Some(scheduler) = scheduler(&job.cluster) else {
+            let job = Box::new(job.clone().register(run)?);
+            let tasks = 0..job.tasks.len() as u32;
+            let started = tasks.map(|task| start_task(run, &job, task, detached).map(Some));
+            let started = started.collect::<Result<_>>()?;
+            return Ok(Self::Here { job, started });
+        };
+        Ok(Self::queued(scheduler, submit(scheduler, run, job)?))
+    }
+
+    /// The jobs of an earlier submission to the same cluster that may still do something.
+    pub(crate) fn join(run: &RunDir, cluster: &str) -> Result<Option<Self>> {
+        let Some(scheduler) = scheduler(cluster) else { return Ok(None) };
+        let inquiry = Inquiry::refresh(run)?;
+        let mut jobs = Job::read_all(run);
+        jobs.retain(|job| {
+            let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
+            job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
+        });
+        Ok((!jobs.is_empty()).then(|| Self::queued(scheduler, jobs)))
+    }
+
+    fn queued(scheduler: &'static dyn Scheduler, jobs: Vec<Job>) -> Self {
+        Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
+    }
+
+    /// Waits until the tasks that this process started, detached, can do without it; which hosts
+    /// could not be reached, with the reason.
+    ///
+    /// # Errors
+    /// When none could.
+    pub(crate) fn settle(&mut self, run: &RunDir) -> Result<Vec<String>> {
+        let Self::Here { job, started } = self else { return Ok(Vec::new()) };
+        let mut unreachable = Vec::new();
+        for (number, (task, started)) in job.tasks.iter().zip(started.iter().flatten()).enumerate()
+        {
+            let Some(host) = &task.host else {
+                started.wait_for_session()?;
+                continue;
+            };
+            if !(started.wait()?.success() && has_entered(run, job, number as u32)) {
+                let log = std::fs::read_to_string(run.task_log(job.number, number as u32));
+                let log = log.unwrap_or_default();
+                let last = log.lines().next_back().unwrap_or("ssh failed").trim();
+                unreachable.push(format!("{host}: {last}"));
+            }
+        }
+        if !unreachable.is_empty() && unreachable.len() == job.tasks.len() {
+            return Err(NotStarted::unreachable(&unreachable).into());
+        }
+        Ok(unreachable)
+    }
+
+    /// What to tell of it: the jobs' ids.
+    pub(crate) fn ids(&self, run: &RunDir) -> Vec<String> {
+        match self {
+            Self::Here { .. } => Vec::new(),
+            Self::Queued(queued) => queued.ids(run),
+        }
+    }
+
+    /// Whether nothing more comes of it.
+    pub(crate) fn ended(&mut self, run: &RunDir) -> Result<bool> {
+        match self {
+            Self::Here { job, started } => {
+                for (number, slot) in started.iter_mut().enumerate() {
+                    let Some(task) = slot else { continue };
+                    let Some(status) = task.try_wait()? else { continue };
+                    *slot = None;
+                    if let Some(host) = &job.tasks[number].host
+                        && !status.success()
+                    {
+                        let why = format!("the connection to {host} ended");
+                        bury(run, job.number, number as u32, &why);
+                    }
+                }
+                Ok(started.iter().all(Option::is_none))
+            }
+            Self::Queued(queued) => queued.ended(run),
+        }
+    }
+
+    /// Asks its workers to give back and end.
+    pub(crate) fn stop(&mut self, run: &RunDir) -> Result<()> {
+        match self {
+            Self::Here { started, .. } => {
+                started.iter_mut().flatten().for_each(Started::stop);
+                Ok(())
+            }
+            Self::Queued(queued) => queued.cancel(run),
+        }
+    }
+
+    /// Ends what this process started, without asking.
+    pub(crate) fn kill(&self) {
+        if let Self::Here { started, .. } = self {
+            started.iter().flatten().for_each(|task| kill_session(task.pid));
+        }
+    }
+
+    /// The run is complete: what still waits in a queue need not come. Tasks that run end by
+    /// themselves; `false`: those of this process have not yet.
+    pub(crate) fn dismiss(&mut self, run: &RunDir) -> Result<bool> {
+        let Self::Queued(queued) = self else { return Ok(false) };
+        let since = Instant::now();
+        while since.elapsed() < FAREWELL && !queued.jobs.iter().all(|job| job.is_over(run)) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // Jobs that the scheduler cannot be told to end find nothing left to do.
+        let _ = queued.cancel(run);
+        Ok(true)
+    }
+
+    /// Waits for its end, but no longer than `most`.
+    pub(crate) fn rest(&self, most: Duration) -> Result<()> {
+        match self {
+            Self::Here { started, .. } if started.len() == 1 => match &started[0] {
+                Some(task) => task.rest(most),
+                None => Ok(()),
+            },
+            _ => {
+                std::thread::sleep(most);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Queued {
+    fn ids(&self, run: &RunDir) -> Vec<String> {
+        let submitted = self.jobs.iter().filter_map(|job| job.submission(run));
+        submitted.filter_map(|submitted| submitted.id).collect()
+    }
+
+    fn ended(&mut self, run: &RunDir) -> Result<bool> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(false);
+        }
+        self.looked = Some(Instant::now());
+        if self.jobs.iter().all(|job| job.is_over(run)) {
+            return Ok(true);
+        }
+        if self.asked.elapsed() < PAUSE {
+            return Ok(false);
+        }
+        self.asked = Instant::now();
+        let inquiry = Inquiry::refresh(run)?;
+        let over = |job: &Job| job.is_over(run) || inquiry.over(run, job);
+        let ours: BTreeSet<u32> = self.jobs.iter().map(|job| job.number).collect();
+        let at_work =
+            |worker: &Worker| ours.contains(&worker.job) && worker.life(run) == Life::Alive;
+        Ok(self.jobs.iter().all(over) && !Worker::read_all(run).iter().any(at_work))
+    }
+
+    fn cancel(&self, run: &RunDir) -> Result<()> {
+        cancel(self.scheduler, run, &self.jobs)
+    }
+}
+
+/// Whether a task that was started on another host has left word of itself, which takes a moment.
+fn has_entered(run: &RunDir, job: &Job, task: u32) -> bool {
+    let since = Instant::now();
+    loop {
+        if run.noted_tasks(job.number).contains_key(&task) {
+            return true;
+        }
+        if since.elapsed() > ENTRY {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
