@@ -240,6 +240,8 @@ pub(crate) enum Event<'a> {
     Submitted(&'a [String]),
     /// These jobs, of an earlier submission, are still in a scheduler's hands; nothing is submitted.
     Joining(&'a [String]),
+    /// A host is lost, or could not be reached; its work goes to others.
+    Lost(&'a str),
     /// Nothing is left to start workers for; workers of another driver hold the rest.
     Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
@@ -283,10 +285,12 @@ pub(crate) fn submit_and_wait(
             under_way.stop(run)?;
         }
         let started = Instant::now();
-        if let Some(submitted) = &mut under_way
-            && submitted.ended(run)?
-        {
-            under_way = None;
+        if let Some(submitted) = &mut under_way {
+            let ended = submitted.ended(run)?;
+            submitted.news().iter().try_for_each(|news| watch(Event::Lost(news)))?;
+            if ended {
+                under_way = None;
+            }
         }
         let progress = survey.look().context("failed to read the run directory")?;
         watch(Event::Progress(&progress))?;

@@ -90,7 +90,7 @@ fn run(
     let resubmits = config.parallel.max_resubmits;
     let ending = submit_and_wait(&planned, &job, resubmits, None, &mut |event| match event {
         Event::Progress(progress) => watch(&planned, progress),
-        Event::Submitted(_) | Event::Joining(_) | Event::Waiting | Event::Stopping => Ok(()),
+        _ => Ok(()),
     })?;
     let place = planned.run.root().display();
     if ending != Ending::Complete {

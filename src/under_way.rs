@@ -26,9 +26,17 @@ const ENTRY: Duration = Duration::from_secs(30);
 /// A submission that may still do something.
 pub(crate) enum UnderWay {
     /// Tasks that this process started: here, or by ssh.
-    Here { job: Box<Job>, started: Vec<Option<Started>> },
+    Here(Here),
     /// Jobs in a scheduler's hands.
     Queued(Queued),
+}
+
+/// A job whose tasks this process started; those that have ended are gone from the list.
+pub(crate) struct Here {
+    job: Box<Job>,
+    started: Vec<Option<Started>>,
+    /// What became of hosts, to be told.
+    news: Vec<String>,
 }
 
 /// Jobs in a scheduler's hands.
@@ -50,7 +58,7 @@ impl UnderWay {
             let tasks = 0..job.tasks.len() as u32;
             let started = tasks.map(|task| start_task(run, &job, task, detached).map(Some));
             let started = started.collect::<Result<_>>()?;
-            return Ok(Self::Here { job, started });
+            return Ok(Self::Here(Here { job, started, news: Vec::new() }));
         };
         Ok(Self::queued(scheduler, submit(scheduler, run, job)?))
     }
@@ -71,37 +79,29 @@ impl UnderWay {
         Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
     }
 
-    /// Waits until the tasks that this process started, detached, can do without it; which hosts
-    /// could not be reached, with the reason.
+    /// Waits until the tasks that this process started, detached, can do without it.
     ///
     /// # Errors
-    /// When none could.
-    pub(crate) fn settle(&mut self, run: &RunDir) -> Result<Vec<String>> {
-        let Self::Here { job, started } = self else { return Ok(Vec::new()) };
-        let mut unreachable = Vec::new();
-        for (number, (task, started)) in job.tasks.iter().zip(started.iter().flatten()).enumerate()
-        {
-            let Some(host) = &task.host else {
-                started.wait_for_session()?;
-                continue;
-            };
-            if !(started.wait()?.success() && has_entered(run, job, number as u32)) {
-                let log = std::fs::read_to_string(run.task_log(job.number, number as u32));
-                let log = log.unwrap_or_default();
-                let last = log.lines().next_back().unwrap_or("ssh failed").trim();
-                unreachable.push(format!("{host}: {last}"));
-            }
+    /// When no host could be reached.
+    pub(crate) fn settle(&mut self, run: &RunDir) -> Result<()> {
+        match self {
+            Self::Here(here) => here.settle(run),
+            Self::Queued(_) => Ok(()),
         }
-        if !unreachable.is_empty() && unreachable.len() == job.tasks.len() {
-            return Err(NotStarted::unreachable(&unreachable).into());
+    }
+
+    /// What became of hosts since this was last asked: one line each.
+    pub(crate) fn news(&mut self) -> Vec<String> {
+        match self {
+            Self::Here(here) => std::mem::take(&mut here.news),
+            Self::Queued(_) => Vec::new(),
         }
-        Ok(unreachable)
     }
 
     /// What to tell of it: the jobs' ids.
     pub(crate) fn ids(&self, run: &RunDir) -> Vec<String> {
         match self {
-            Self::Here { .. } => Vec::new(),
+            Self::Here(_) => Vec::new(),
             Self::Queued(queued) => queued.ids(run),
         }
     }
@@ -109,20 +109,7 @@ impl UnderWay {
     /// Whether nothing more comes of it.
     pub(crate) fn ended(&mut self, run: &RunDir) -> Result<bool> {
         match self {
-            Self::Here { job, started } => {
-                for (number, slot) in started.iter_mut().enumerate() {
-                    let Some(task) = slot else { continue };
-                    let Some(status) = task.try_wait()? else { continue };
-                    *slot = None;
-                    if let Some(host) = &job.tasks[number].host
-                        && !status.success()
-                    {
-                        let why = format!("the connection to {host} ended");
-                        bury(run, job.number, number as u32, &why);
-                    }
-                }
-                Ok(started.iter().all(Option::is_none))
-            }
+            Self::Here(here) => here.ended(run),
             Self::Queued(queued) => queued.ended(run),
         }
     }
@@ -130,8 +117,8 @@ impl UnderWay {
     /// Asks its workers to give back and end.
     pub(crate) fn stop(&mut self, run: &RunDir) -> Result<()> {
         match self {
-            Self::Here { started, .. } => {
-                started.iter_mut().flatten().for_each(Started::stop);
+            Self::Here(here) => {
+                here.started.iter_mut().flatten().for_each(Started::stop);
                 Ok(())
             }
             Self::Queued(queued) => queued.cancel(run),
@@ -140,8 +127,8 @@ impl UnderWay {
 
     /// Ends what this process started, without asking.
     pub(crate) fn kill(&self) {
-        if let Self::Here { started, .. } = self {
-            started.iter().flatten().for_each(|task| kill_session(task.pid));
+        if let Self::Here(here) = self {
+            here.started.iter().flatten().for_each(|task| kill_session(task.pid));
         }
     }
 
@@ -161,7 +148,7 @@ impl UnderWay {
     /// Waits for its end, but no longer than `most`.
     pub(crate) fn rest(&self, most: Duration) -> Result<()> {
         match self {
-            Self::Here { started, .. } if started.len() == 1 => match &started[0] {
+            Self::Here(here) if here.started.len() == 1 => match &here.started[0] {
                 Some(task) => task.rest(most),
                 None => Ok(()),
             },
@@ -170,6 +157,61 @@ impl UnderWay {
                 Ok(())
             }
         }
+    }
+}
+
+impl Here {
+    fn settle(&mut self, run: &RunDir) -> Result<()> {
+        for number in 0..self.started.len() {
+            let Some(task) = &self.started[number] else { continue };
+            match &self.job.tasks[number].host {
+                None => task.wait_for_session()?,
+                Some(_) => {
+                    let went = task.wait()?.success() && has_entered(run, &self.job, number as u32);
+                    if !went {
+                        self.lost(run, number);
+                    }
+                }
+            }
+        }
+        self.refuse_if_none_entered(run)
+    }
+
+    fn ended(&mut self, run: &RunDir) -> Result<bool> {
+        for number in 0..self.started.len() {
+            let Some(task) = &self.started[number] else { continue };
+            let Some(status) = task.try_wait()? else { continue };
+            self.started[number] = None;
+            if !status.success() && self.job.tasks[number].host.is_some() {
+                self.lost(run, number);
+            }
+        }
+        let ended = self.started.iter().all(Option::is_none);
+        if ended {
+            self.refuse_if_none_entered(run)?;
+        }
+        Ok(ended)
+    }
+
+    /// The connection to a task's host ended, or there never was one.
+    fn lost(&mut self, run: &RunDir, number: usize) {
+        let Some(host) = &self.job.tasks[number].host else { return };
+        let task = number as u32;
+        let log = std::fs::read_to_string(run.task_log(self.job.number, task)).unwrap_or_default();
+        let last = log.lines().next_back().unwrap_or("ssh said nothing").trim();
+        self.news.push(format!("{host}: {last}"));
+        bury(run, self.job.number, task, &format!("the connection to {host} ended: {last}"));
+    }
+
+    fn refuse_if_none_entered(&self, run: &RunDir) -> Result<()> {
+        let hosts = self.job.tasks.iter().all(|task| task.host.is_some());
+        if hosts
+            && self.news.len() == self.started.len()
+            && run.noted_tasks(self.job.number).is_empty()
+        {
+            return Err(NotStarted::unreachable(&self.news).into());
+        }
+        Ok(())
     }
 }
 

@@ -95,8 +95,9 @@ impl Run {
         } else {
             let job = next_job(config, run)?.no_larger_than(&progress);
             let mut submitted = UnderWay::submit(run, &job, true)?;
-            for host in submitted.settle(run)? {
-                tell(format!("warning: {host}"));
+            submitted.settle(run)?;
+            for news in submitted.news() {
+                tell(format!("warning: {news}"));
             }
             let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
             match submitted.ids(run).as_slice() {
@@ -144,6 +145,7 @@ impl Run {
                 Event::Joining(ids) => {
                     bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
                 }
+                Event::Lost(news) => bar.say(&format!("warning: {news}")),
                 Event::Waiting => bar.say("waiting for workers of another `run`"),
                 Event::Stopping => bar.say("stopping the workers; once more to kill them"),
             }

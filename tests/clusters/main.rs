@@ -13,3 +13,4 @@ mod same_everywhere;
 mod slurm;
 mod slurm_faults;
 mod spy;
+mod ssh;

@@ -27,9 +27,10 @@ do_up() {
 make_root() {
     local root=$DIR/root arch dir
     arch=$("$packaged/util/arch")
-    mkdir -p "$root"/{bin,lib,utilbin,default/common} "$DIR"/{etc,log,pid}
+    mkdir -p "$root"/{bin,lib,utilbin,default/common} "$DIR"/{etc,log,pid,tmp}
     mkdir -p "$DIR"/spool/{qmaster/job_scripts,execd}
     chmod 755 "$DIR"
+    chmod 1777 "$DIR/tmp" # where a job's TMP is
     ln -sfn "$packaged/util" "$root/util"
     for dir in bin lib utilbin; do
         ln -sfn "$programs" "$root/$dir/$arch"
@@ -118,7 +119,8 @@ accounting_summary FALSE
 qsort_args         NONE
 PE
     ask -sq all.q > /dev/null 2>&1 || ask -sq | with qname=all.q hostlist="$host" slots=8 pe_list=smp \
-        rerun=TRUE load_thresholds=NONE shell_start_mode=unix_behavior notify=00:00:05 | change -Aq
+        rerun=TRUE load_thresholds=NONE shell_start_mode=unix_behavior notify=00:00:05 tmpdir="$DIR/tmp" \
+        | change -Aq
     touch "$DIR/etc/configured"
 }
 
