@@ -1,8 +1,15 @@
 //! The same recipe, on another cluster by `parallel.env` alone, gives the same bytes: waiting and
 //! detached.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
 use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
+
+/// A scheduler that was just started takes its time for the first job.
+const LONG: Duration = Duration::from_secs(150);
 
 /// One section for all clusters: what one of them has no use for it passes by.
 fn recipe() -> Recipe {
@@ -16,14 +23,21 @@ fn recipe() -> Recipe {
 }
 
 fn same_on(env: &str) {
+    same_as(env, |_| {});
+}
+
+/// The same with a change to how `run` is started.
+fn same_as(env: &str, user: impl Fn(&mut Command)) {
     let recipe = recipe();
     let wanted = recipe.undisturbed_with_code(1);
     let env = format!("parallel.env={env}");
-    recipe.run(&["--set", &env]).expect_code(1);
+    let waiting = ["run", "conf.yaml", "--set", &env];
+    recipe.start_with(&waiting, &user).wait_within(LONG).expect_code(1);
     assert_eq!(recipe.results(), wanted, "waiting");
     let hosts = recipe.status()["workers"].as_array().expect("a list").clone();
     assert!(!hosts.is_empty());
-    recipe.run(&["--set", &env, "--restart", "--detach"]).expect_code(0);
+    let detached = [&waiting[..], &["--restart", "--detach"]].concat();
+    recipe.start_with(&detached, &user).wait().expect_code(0);
     wait_until("the detached run", || recipe.status()["state"] == "some_failed");
     recipe.call(&["collect", recipe.root_text()]).expect_code(1);
     assert_eq!(recipe.results(), wanted, "detached");
@@ -50,11 +64,23 @@ fn sge() {
 #[test]
 #[ignore = "needs a real HTCondor"]
 fn htcondor() {
-    same_on("htcondor");
+    // It refuses root's jobs.
+    let user = 12345;
+    same_as("htcondor", |command| {
+        let folder = command.get_current_dir().expect("the recipe's").to_owned();
+        std::os::unix::fs::chown(&folder, Some(user), Some(user)).expect("root may");
+        command.uid(user).gid(user);
+    });
 }
 
 #[test]
 #[ignore = "needs the PBS commands over Slurm"]
-fn torque() {
+fn torque_commands_over_slurm() {
     same_on("torque");
+}
+
+#[test]
+#[ignore = "needs the PBS commands over Slurm"]
+fn pbs_commands_over_slurm() {
+    same_on("pbs");
 }

@@ -89,8 +89,10 @@ MaxSessions 200
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 CONF
-    # `ip netns exec` makes a mount namespace too: the scratch directory is nobody else's.
+    # `ip netns exec` makes a mount namespace too: the scratch directory is nobody else's, and the .bashrc of
+    # whoever runs the test is not read: what it starts at each login may be killed with the host.
     alive "$DIR/pid/$1" || ns_run "$1" "$DIR/log/$1" ip netns exec "$netns$1" sh -c "
+        { [ ! -e ~/.bashrc ] || mount --bind /dev/null ~/.bashrc; } &&
         mount --bind '$DIR/private/$1' '$DIR/scratch' && exec /usr/sbin/sshd -f '$conf' -E '$DIR/log/$1'"
 }
 
