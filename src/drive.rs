@@ -242,8 +242,8 @@ pub(crate) enum Event<'a> {
     Submitted(&'a [String]),
     /// These jobs, of an earlier submission, are still in a scheduler's hands; nothing is submitted.
     Joining(&'a [String]),
-    /// A host is lost, or could not be reached; its work goes to others.
-    Lost(&'a str),
+    /// A host is lost or could not be reached, a scheduler lets all tasks wait.
+    News(&'a str),
     /// Nothing is left to start workers for; workers of another driver hold the rest.
     Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
@@ -293,7 +293,7 @@ pub(crate) fn submit_and_wait(
         let started = Instant::now();
         if let Some(submitted) = &mut under_way {
             let ended = submitted.ended(run)?;
-            submitted.news().iter().try_for_each(|news| watch(Event::Lost(news)))?;
+            submitted.news().iter().try_for_each(|news| watch(Event::News(news)))?;
             if ended {
                 under_way = None;
             }

@@ -1,6 +1,6 @@
 //! A submission that is under way: in a scheduler's hands, or started by this process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -46,6 +46,9 @@ pub(crate) struct Queued {
     jobs: Vec<Job>,
     looked: Option<Instant>,
     asked: Instant,
+    /// What the scheduler said last, and what of it is to be told.
+    said: String,
+    news: Vec<String>,
 }
 
 impl UnderWay {
@@ -73,7 +76,9 @@ impl UnderWay {
     }
 
     fn queued(scheduler: &'static dyn Scheduler, jobs: Vec<Job>) -> Self {
-        Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
+        let (looked, asked) = (None, Instant::now());
+        let (said, news) = (String::new(), Vec::new());
+        Self::Queued(Queued { scheduler, jobs, looked, asked, said, news })
     }
 
     /// Waits until the tasks that this process started, detached, can do without it.
@@ -87,11 +92,11 @@ impl UnderWay {
         }
     }
 
-    /// What became of hosts since this was last asked: one line each.
+    /// What became of hosts, or what a scheduler says, since this was last asked: one line each.
     pub(crate) fn news(&mut self) -> Vec<String> {
         match self {
             Self::Here(here) => std::mem::take(&mut here.news),
-            Self::Queued(_) => Vec::new(),
+            Self::Queued(queued) => std::mem::take(&mut queued.news),
         }
     }
 
@@ -243,11 +248,36 @@ impl Queued {
         }
         self.asked = Instant::now();
         let inquiry = Inquiry::refresh(run)?;
+        self.hear(run, &inquiry);
         let over = |job: &Job| job.is_over(run) || inquiry.over(run, job);
         let ours: BTreeSet<u32> = self.jobs.iter().map(|job| job.number).collect();
         let at_work =
             |worker: &Worker| ours.contains(&worker.job) && worker.life(run) == Life::Alive;
         Ok(self.jobs.iter().all(over) && !Worker::read_all(run).iter().any(at_work))
+    }
+
+    /// Tells what keeps the tasks, where none has started yet, or why the scheduler does not say.
+    fn hear(&mut self, run: &RunDir, inquiry: &Inquiry) {
+        let said = match &inquiry.error {
+            Some(error) => format!("the scheduler cannot be asked: {error}"),
+            None if self.jobs.iter().any(|job| !run.noted_tasks(job.number).is_empty()) => return,
+            None => {
+                let mut words: BTreeMap<String, u32> = BTreeMap::new();
+                for job in &self.jobs {
+                    for task in 0..job.tasks.len() as u32 {
+                        let known = inquiry.of(job.number, task);
+                        *words.entry(known.words().to_owned()).or_default() += 1;
+                    }
+                }
+                let words: Vec<_> =
+                    words.iter().map(|(words, n)| format!("{n} x {words}")).collect();
+                format!("no task has started yet: {}", words.join(", "))
+            }
+        };
+        if self.said != said {
+            self.news.push(said.clone());
+            self.said = said;
+        }
     }
 
     fn cancel(&self, run: &RunDir) -> Result<()> {

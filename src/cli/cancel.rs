@@ -46,6 +46,8 @@ impl Cancel {
             if !at_work(&run).is_empty() {
                 say(format!("{name}: not all of its workers have ended yet"))?;
                 exit = Exit::Incomplete;
+            } else if working.is_empty() && cancelled.is_err() {
+                // What the scheduler said follows.
             } else if working.is_empty() {
                 say(format!("{name}: taken out of the queue"))?;
             } else {
