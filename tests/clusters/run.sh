@@ -19,7 +19,7 @@ up() { # SCRIPT
 }
 
 run() { # TEST... [--OPTION...]
-    cargo test --quiet --no-default-features --test clusters -- --ignored "$@"
+    cargo test --quiet --test clusters -- --ignored "$@"
 }
 
 slurm() {
@@ -27,9 +27,19 @@ slurm() {
     run same_everywhere::slurm slurm::
     run slurm_faults:: --test-threads=1
 }
-ssh() { up ssh && run same_everywhere::ssh ssh:: --test-threads=1; }
-sge() { up sge && run same_everywhere::sge; }
-torque() { PAR_SLURM_PORT=18817 up torque && run commands_over_slurm; }
+# No `&&` between the two: a failure in a list of commands would not end this.
+ssh() {
+    up ssh
+    run same_everywhere::ssh ssh:: --test-threads=1
+}
+sge() {
+    up sge
+    run same_everywhere::sge
+}
+torque() {
+    PAR_SLURM_PORT=18817 up torque
+    run commands_over_slurm
+}
 condor() {
     PAR_CACHE=$PWD/target/debian13 PAR_BIND=$PWD up condor
     run same_everywhere::htcondor

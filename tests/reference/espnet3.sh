@@ -13,7 +13,7 @@ if [ ! -d "$work/egs3" ]; then
     pip download --quiet --no-deps --ignore-requires-python --dest "$work" espnet==202611
     python3 -m zipfile -e "$work"/espnet-202611-*.whl "$work"
 fi
-cargo build --quiet --no-default-features --example toy
+cargo build --quiet --example toy
 toy=$(pwd)/target/debug/examples/toy
 
 cd "$work"
