@@ -36,8 +36,10 @@ pub(crate) enum UnderWay {
 pub(crate) struct Here {
     job: Box<Job>,
     started: Vec<Option<Started>>,
-    /// What became of hosts, to be told.
-    news: Vec<String>,
+    /// Hosts that are lost or could not be reached, each with what ssh said; and how many of them
+    /// have been told.
+    lost: Vec<String>,
+    told: usize,
 }
 
 /// Jobs in a scheduler's hands.
@@ -62,7 +64,7 @@ impl UnderWay {
             let tasks = 0..job.tasks.len() as u32;
             let started = tasks.map(|task| start_task(run, &job, task, detached).map(Some));
             let started = started.collect::<Result<_>>()?;
-            return Ok(Self::Here(Here { job, started, news: Vec::new() }));
+            return Ok(Self::Here(Here { job, started, lost: Vec::new(), told: 0 }));
         };
         Ok(Self::queued(scheduler, submit(scheduler, run, job)?))
     }
@@ -95,7 +97,10 @@ impl UnderWay {
     /// What became of hosts, or what a scheduler says, since this was last asked: one line each.
     pub(crate) fn news(&mut self) -> Vec<String> {
         match self {
-            Self::Here(here) => std::mem::take(&mut here.news),
+            Self::Here(here) => {
+                let told = std::mem::replace(&mut here.told, here.lost.len());
+                here.lost[told..].to_vec()
+            }
             Self::Queued(queued) => std::mem::take(&mut queued.news),
         }
     }
@@ -183,7 +188,7 @@ impl Here {
                 Some(_) => {
                     let went = task.wait()?.success() && has_entered(run, &self.job, number as u32);
                     if !went {
-                        self.lost(run, number);
+                        self.lose(run, number);
                     }
                 }
             }
@@ -197,7 +202,7 @@ impl Here {
             let Some(status) = task.try_wait()? else { continue };
             self.started[number] = None;
             if !status.success() && self.job.tasks[number].host.is_some() {
-                self.lost(run, number);
+                self.lose(run, number);
             }
         }
         let ended = self.started.iter().all(Option::is_none);
@@ -208,22 +213,22 @@ impl Here {
     }
 
     /// The connection to a task's host ended, or there never was one.
-    fn lost(&mut self, run: &RunDir, number: usize) {
+    fn lose(&mut self, run: &RunDir, number: usize) {
         let Some(host) = &self.job.tasks[number].host else { return };
         let task = number as u32;
         let log = std::fs::read_to_string(run.task_log(self.job.number, task)).unwrap_or_default();
         let last = log.lines().next_back().unwrap_or("ssh said nothing").trim();
-        self.news.push(format!("{host}: {last}"));
+        self.lost.push(format!("{host}: {last}"));
         bury(run, self.job.number, task, &format!("the connection to {host} ended: {last}"));
     }
 
     fn refuse_if_none_entered(&self, run: &RunDir) -> Result<()> {
         let hosts = self.job.tasks.iter().all(|task| task.host.is_some());
         if hosts
-            && self.news.len() == self.started.len()
+            && self.lost.len() == self.started.len()
             && run.noted_tasks(self.job.number).is_empty()
         {
-            return Err(NotStarted::unreachable(&self.news).into());
+            return Err(NotStarted::unreachable(&self.lost).into());
         }
         Ok(())
     }

@@ -96,7 +96,7 @@ fn a_host_that_refuses_is_told_and_done_without() {
 #[test]
 #[ignore = "needs real hosts"]
 fn no_host_at_all() {
-    let recipe = recipe("[127.0.0.1]", 2);
+    let recipe = recipe("[127.0.0.1, nosuch.invalid]", 2);
     recipe.run(&[]).expect_code(4).expect_says("failed to start workers on any host");
     recipe.run(&["--detach"]).expect_code(4).expect_says("127.0.0.1: ");
 }
