@@ -125,14 +125,19 @@ mod stop;
 
 // A worker.
 mod computer;
+mod courier;
 mod deadline;
 mod failures;
+mod halt;
 mod in_hand;
 mod log;
 mod ordered;
+mod outpost;
 mod poison;
 mod queue;
+mod remote;
 mod shard_work;
+mod stage_files;
 mod vigil;
 mod worker;
 

@@ -1,0 +1,381 @@
+//! A worker that computes nothing itself: it claims shards, takes them to a host that shares no file
+//! system with this one, and brings them back.
+//!
+//! For the run it is a worker like any other. What it brings is a shard's folder as another worker
+//! left it: only its good lines count, and the only commit is the one here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::claim::Claim;
+use crate::cluster::Ssh;
+use crate::halt::Halt;
+use crate::job::Job;
+use crate::launch::Started;
+use crate::log::log;
+use crate::outpost::{Outpost, Seen};
+use crate::queue::Queue;
+use crate::remote::Remote;
+use crate::roster::{Ended, Worker};
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, ShardName, ShardState};
+use crate::shard_writer::ShardWriter;
+use crate::spec::Spec;
+use crate::stop::Stop;
+use crate::survey::count_failed;
+
+/// For each worker there, so many shards: one in hand and one for when it is done.
+const SHARDS: usize = 2;
+
+/// Between two looks at the host, as long as nothing is ready there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Workers that have nothing in hand end within this time.
+const END: Duration = Duration::from_secs(3);
+
+/// Workers that are told to end have given back within this time.
+const GIVE_BACK: Duration = Duration::from_secs(8);
+
+/// What has not come back then stays there, until the next courier comes.
+const LEAVE: Duration = Duration::from_secs(25);
+
+/// What a courier is sent out with.
+pub(crate) struct Errand {
+    pub run: RunDir,
+    pub spec: Spec,
+    pub job: Job,
+    pub worker: Worker,
+    pub host: String,
+    /// The courier that died in this one's place.
+    pub after: Option<String>,
+}
+
+/// Why no more shards are taken there.
+enum Enough {
+    NothingLeft,
+    Stopped(String),
+    TaskEnded(ExitStatus),
+}
+
+/// What the host told of its workers.
+struct Told {
+    /// How they ended.
+    ended: Vec<Ended>,
+    /// Whether the task had begun.
+    begun: bool,
+    stop: Option<Stop>,
+}
+
+struct Courier<'a> {
+    errand: &'a Errand,
+    halt: &'a Halt,
+    outpost: Outpost<'a>,
+    queue: Queue<'a>,
+    /// What is there, or on its way.
+    claims: BTreeMap<usize, Claim>,
+    /// The task there.
+    task: Option<Started>,
+    /// Where in the log its words begin.
+    log_start: u64,
+}
+
+/// Provides for the host until no shard is left, and notes how that ended.
+///
+/// # Errors
+/// When the task there died, and another courier may try.
+pub(crate) fn carry(errand: &Errand) -> Result<()> {
+    let Errand { run, worker, host, .. } = errand;
+    let halt = Halt::listen(run, worker);
+    let ended = there_and_back(errand, &halt);
+    let _ = fs::remove_dir_all(run.fetched(&worker.worker));
+    let ended = match (ended, halt.why()) {
+        (Ok(Some(ended)), _) => ended,
+        (Ok(None), None) => bail!("the task on {host} died"),
+        (Ok(None) | Err(_), Some(why)) => Ended::Stopped { why },
+        (Err(error), None) => Ended::Failed { error: format!("{error:#}") },
+    };
+    match &ended {
+        Ended::Stopped { why: error } | Ended::EnvFailed { error } | Ended::Failed { error } => {
+            log(&format!("stopped: {error}"));
+        }
+        _ => log("nothing left to do"),
+    }
+    worker.clone().end(run, ended).context("failed to note the end")
+}
+
+fn there_and_back(errand: &Errand, halt: &Halt) -> Result<Option<Ended>> {
+    let Errand { run, spec, job, worker, host, after } = errand;
+    let halted = || halt.why().is_some();
+    let (ssh, _) = Ssh::read(&job.options);
+    let remote = Remote::log_in(ssh, host, &halted)?;
+    let place = (worker.task, host.as_str(), worker.worker.as_str());
+    let outpost = Outpost::set_up(remote, run, spec, job, place)?;
+    let queue = Queue::new(run, &worker.worker, spec.num_shards(), after.clone());
+    let claims = BTreeMap::new();
+    let mut courier = Courier { errand, halt, outpost, queue, claims, task: None, log_start: 0 };
+    let enough = courier.serve();
+    courier.come_home(enough)
+}
+
+impl Courier<'_> {
+    fn serve(&mut self) -> Result<Enough> {
+        let run = &self.errand.run;
+        loop {
+            if let Some(why) = self.halt.why() {
+                return Ok(Enough::Stopped(why));
+            }
+            if let Some(stop) = Stop::read(run) {
+                return Ok(Enough::Stopped(stop.to_string()));
+            }
+            self.take_along()?;
+            if self.claims.is_empty() {
+                return Ok(Enough::NothingLeft);
+            }
+            let Seen { mut shards, stop } = self.outpost.look()?;
+            if let Some(stop) = stop {
+                stop.request(run)?;
+                return Ok(Enough::Stopped(stop.to_string()));
+            }
+            shards.retain(|name| name.state == ShardState::Done);
+            let idle = shards.is_empty();
+            self.bring_back(shards)?;
+            if let Some(task) = &self.task {
+                if let Some(status) = task.try_wait()? {
+                    return Ok(Enough::TaskEnded(status));
+                }
+            } else {
+                let log = fs::OpenOptions::new().append(true).open(self.log_path())?;
+                self.log_start = log.metadata()?.len();
+                self.task = Some(self.outpost.start(&log)?);
+            }
+            if idle {
+                self.halt.rest(LOOK);
+            }
+        }
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        self.errand.run.log(&self.errand.worker.worker)
+    }
+
+    /// Claims shards, as many as are needed there, and takes them along.
+    fn take_along(&mut self) -> Result<()> {
+        let Errand { run, spec, job, worker, host, .. } = self.errand;
+        let workers = job.tasks.get(worker.task as usize).map_or(1, |task| task.workers);
+        let mut new = Vec::new();
+        while self.claims.len() < SHARDS * workers as usize {
+            let Some(claim) = self.queue.next().context("failed to claim a shard")? else { break };
+            if !run.worker(&worker.worker).exists() {
+                claim.give_back()?;
+                bail!("the run directory was replaced");
+            }
+            let (shard, folder) = (claim.shard, claim.folder());
+            let writer = match ShardWriter::open(claim, spec.items(shard)) {
+                Err(_) if !folder.is_dir() => continue,
+                opened => opened.with_context(|| format!("failed to open shard {shard}"))?,
+            };
+            log(&format!(
+                "shard {shard}: attempt {}, {} of {} items are there; to {host}",
+                writer.claim.attempt,
+                writer.found(),
+                spec.len(shard)
+            ));
+            if writer.pending().next().is_none() {
+                writer.commit()?;
+                continue;
+            }
+            self.claims.insert(shard, writer.claim);
+            new.push(shard);
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let new: Vec<&Claim> = new.iter().map(|shard| &self.claims[shard]).collect();
+        self.outpost.send(&run.shards(), &new)
+    }
+
+    /// Brings shards that are done back and commits them.
+    fn bring_back(&mut self, done: Vec<ShardName>) -> Result<()> {
+        let Errand { run, job, worker, host, .. } = self.errand;
+        let ours: Vec<ShardName> =
+            done.into_iter().filter(|name| self.claims.contains_key(&name.shard)).collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let fetched = RunDir::new(run.fetched(&worker.worker));
+        self.outpost.fetch(&ours, &fetched)?;
+        for name in &ours {
+            let shard = name.shard;
+            if !self.settle(shard, &fetched.shards().join(name.to_string()))? {
+                bail!("shard {shard} came back from {host} without some of its items");
+            }
+            self.outpost.done_with(name);
+        }
+        if let Some(allowed) = job.max_failed_items {
+            let failed = count_failed(run)?;
+            if failed > allowed {
+                Stop::TooManyFailed { failed, allowed }.request(run)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what came of a shard in its place; commits it if it is done, else gives it back:
+    /// `false`.
+    fn settle(&mut self, shard: usize, came: &Path) -> Result<bool> {
+        let Some(claim) = self.claims.remove(&shard) else { return Ok(true) };
+        let folder = claim.folder();
+        let spec = &self.errand.spec;
+        let done = move_files(came, &folder)
+            .and_then(|()| ShardWriter::open(claim, spec.items(shard)))
+            .map_err(anyhow::Error::from)
+            .and_then(|writer| {
+                let (found, done) = (writer.found(), writer.pending().next().is_none());
+                let still_ours = if done { writer.commit()? } else { writer.give_back()? };
+                match (still_ours, done) {
+                    (true, true) => log(&format!("shard {shard}: done")),
+                    (true, false) => {
+                        log(&format!("shard {shard}: given back, {found} items are there"))
+                    }
+                    (false, _) => log(&format!("shard {shard}: taken over by another worker")),
+                }
+                Ok(done)
+            });
+        match done {
+            Err(_) if !folder.is_dir() => {
+                log(&format!("shard {shard}: taken over by another worker"));
+                Ok(true)
+            }
+            done => done.with_context(|| format!("failed to take shard {shard} back")),
+        }
+    }
+
+    /// Ends the work there, brings everything back, and says how it ended. `None`: the task there
+    /// died.
+    fn come_home(mut self, enough: Result<Enough>) -> Result<Option<Ended>> {
+        let host = &self.errand.host;
+        let told = self.bring_all(matches!(enough, Ok(Enough::NothingLeft)));
+        for (shard, claim) in std::mem::take(&mut self.claims) {
+            if claim.give_back()? {
+                log(&format!("shard {shard}: given back"));
+            }
+        }
+        if let Err(error) = &told {
+            log(&format!("failed to bring everything back from {host}: {error:#}"));
+        }
+        let lost = |error: String| {
+            let error = match self.outpost.remote.lives() {
+                true => error,
+                false => format!("the connection to {host} ended: {}", self.outpost.remote.words()),
+            };
+            Ok(Some(Ended::Failed { error }))
+        };
+        let status = match enough {
+            Err(error) => return lost(format!("{error:#}")),
+            Ok(Enough::NothingLeft) => return Ok(Some(Ended::Finished)),
+            Ok(Enough::Stopped(why)) => return Ok(Some(Ended::Stopped { why })),
+            Ok(Enough::TaskEnded(status)) => status,
+        };
+        let Told { ended, begun, stop } = match told {
+            Ok(told) => told,
+            Err(error) => return lost(format!("{error:#}")),
+        };
+        if let Some(stop) = stop {
+            return Ok(Some(Ended::Stopped { why: stop.to_string() }));
+        }
+        if !begun {
+            return Ok(Some(Ended::Failed { error: format!("{host}: {}", self.last_words()) }));
+        }
+        if !status.success() {
+            return Ok(None);
+        }
+        let why = ended.iter().find(|ended| matches!(ended, Ended::EnvFailed { .. }));
+        let why = why.or_else(|| ended.iter().find(|ended| matches!(ended, Ended::Failed { .. })));
+        Ok(Some(why.cloned().unwrap_or_else(|| Ended::Failed {
+            error: format!("the workers on {host} have ended: {}", self.last_words()),
+        })))
+    }
+
+    /// What the task there said last.
+    fn last_words(&self) -> String {
+        let log = fs::read(self.log_path()).unwrap_or_default();
+        let start = usize::try_from(self.log_start).unwrap_or(0).min(log.len());
+        let said = String::from_utf8_lossy(&log[start..]).into_owned();
+        let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        last.unwrap_or("it said nothing").to_owned()
+    }
+
+    fn bring_all(&mut self, finished: bool) -> Result<Told> {
+        let Errand { run, worker, .. } = self.errand;
+        let remote = &self.outpost.remote;
+        if !remote.lives() {
+            bail!("the connection ended");
+        }
+        remote.leave_within(LEAVE);
+        if let Some(task) = &mut self.task {
+            if finished {
+                self.outpost.no_more()?;
+                task.rest(END)?;
+            }
+            task.stop();
+            task.rest(GIVE_BACK)?;
+        }
+        let Seen { shards, stop } = self.outpost.look()?;
+        if let Some(stop) = &stop {
+            stop.request(run)?;
+        }
+        let fetched = RunDir::new(run.fetched(&worker.worker));
+        self.outpost.fetch_all(&shards, &fetched)?;
+        for name in &shards {
+            self.settle(name.shard, &fetched.shards().join(name.to_string()))?;
+        }
+        let begun = !fetched.noted_tasks(self.errand.job.number).is_empty();
+        let ended = enter_workers(run, worker, &fetched)?;
+        self.outpost.remove()?;
+        Ok(Told { ended, begun, stop })
+    }
+}
+
+/// Enters the workers there, with their logs, in the run here; how they ended.
+fn enter_workers(run: &RunDir, courier: &Worker, there: &RunDir) -> Result<Vec<Ended>> {
+    for name in there.log_names()? {
+        let (from, to) = (there.log(&name), run.log(&name));
+        if !to.exists() {
+            fs::rename(&from, &to).with_context(|| format!("failed to make {}", to.display()))?;
+        }
+    }
+    let mut all = Vec::new();
+    for worker in Worker::read_all(there) {
+        let lost = || Ended::Lost { why: "it left no word".to_owned() };
+        let ended = worker.ended.clone().unwrap_or_else(lost);
+        all.push(ended.clone());
+        if !run.worker(&worker.worker).exists() {
+            let ours = Worker { run: run.id(), task: courier.task, ..worker };
+            ours.end(run, ended)?;
+        }
+    }
+    Ok(all)
+}
+
+/// Moves a shard's files from one folder into another, each after what must be believed before it.
+fn move_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(from)? {
+        names.push(entry?.file_name());
+    }
+    names.sort_by_key(|name| match name.to_str() {
+        Some(RESULTS | ERRORS) => 2,
+        Some(EXTENTS) => 1,
+        _ => 0,
+    });
+    for name in names {
+        let path = from.join(&name);
+        fs::File::open(&path)?.sync_data()?;
+        fs::rename(&path, to.join(&name))?;
+    }
+    Ok(())
+}
