@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::brought::{clean_up, enter_workers, settle, take_up};
 use crate::claim::Claim;
 use crate::cluster::Ssh;
 use crate::halt::Halt;
@@ -22,17 +22,21 @@ use crate::outpost::{Outpost, Seen};
 use crate::queue::Queue;
 use crate::remote::Remote;
 use crate::roster::{Ended, Worker};
-use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, ShardName, ShardState};
+use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::shard_writer::ShardWriter;
 use crate::spec::Spec;
 use crate::stop::Stop;
 use crate::survey::count_failed;
 
-/// For each worker there, so many shards: one in hand and one for when it is done.
-const SHARDS: usize = 2;
+/// For each worker there, so many shards at first: one in hand and one for when it is done.
+const FEW: usize = 2;
 
-/// Between two looks at the host, as long as nothing is ready there.
-const LOOK: Duration = Duration::from_secs(1);
+/// The same where all of them are done at every look.
+const MANY: usize = 32;
+
+/// Between two looks at the host, as long as nothing is ready there: soon at first.
+const SOON: Duration = Duration::from_millis(50);
+const LATE: Duration = Duration::from_secs(1);
 
 /// Workers that have nothing in hand end within this time.
 const END: Duration = Duration::from_secs(3);
@@ -77,6 +81,8 @@ struct Courier<'a> {
     queue: Queue<'a>,
     /// What is there, or on its way.
     claims: BTreeMap<usize, Claim>,
+    /// How many shards for each worker are claimed.
+    ahead: usize,
     /// The task there.
     task: Option<Started>,
     /// Where in the log its words begin.
@@ -90,6 +96,7 @@ struct Courier<'a> {
 pub(crate) fn carry(errand: &Errand) -> Result<()> {
     let Errand { run, worker, host, .. } = errand;
     let halt = Halt::listen(run, worker);
+    clean_up(run)?;
     let ended = there_and_back(errand, &halt);
     let _ = fs::remove_dir_all(run.fetched(&worker.worker));
     let ended = match (ended, halt.why()) {
@@ -114,9 +121,19 @@ fn there_and_back(errand: &Errand, halt: &Halt) -> Result<Option<Ended>> {
     let remote = Remote::log_in(ssh, host, &halted)?;
     let place = (worker.task, host.as_str(), worker.worker.as_str());
     let outpost = Outpost::set_up(remote, run, spec, job, place)?;
+    for (earlier, shards) in outpost.left_behind(run)? {
+        let fetched = RunDir::new(run.fetched(&worker.worker).join(&earlier));
+        if !shards.is_empty() {
+            outpost.fetch_left(&earlier, &shards, &fetched)?;
+            take_up(run, spec, worker, &fetched)?;
+            enter_workers(run, worker, &fetched)?;
+        }
+        outpost.remove_left(&earlier)?;
+    }
     let queue = Queue::new(run, &worker.worker, spec.num_shards(), after.clone());
     let claims = BTreeMap::new();
-    let mut courier = Courier { errand, halt, outpost, queue, claims, task: None, log_start: 0 };
+    let mut courier =
+        Courier { errand, halt, outpost, queue, claims, ahead: FEW, task: None, log_start: 0 };
     let enough = courier.serve();
     courier.come_home(enough)
 }
@@ -124,6 +141,7 @@ fn there_and_back(errand: &Errand, halt: &Halt) -> Result<Option<Ended>> {
 impl Courier<'_> {
     fn serve(&mut self) -> Result<Enough> {
         let run = &self.errand.run;
+        let mut rest = SOON;
         loop {
             if let Some(why) = self.halt.why() {
                 return Ok(Enough::Stopped(why));
@@ -131,11 +149,12 @@ impl Courier<'_> {
             if let Some(stop) = Stop::read(run) {
                 return Ok(Enough::Stopped(stop.to_string()));
             }
-            self.take_along()?;
+            let new = self.claim_more()?;
             if self.claims.is_empty() {
                 return Ok(Enough::NothingLeft);
             }
-            let Seen { mut shards, stop } = self.outpost.look()?;
+            let new: Vec<&Claim> = new.iter().filter_map(|shard| self.claims.get(shard)).collect();
+            let Seen { mut shards, stop } = self.outpost.exchange(&run.shards(), &new)?;
             if let Some(stop) = stop {
                 stop.request(run)?;
                 return Ok(Enough::Stopped(stop.to_string()));
@@ -153,7 +172,14 @@ impl Courier<'_> {
                 self.task = Some(self.outpost.start(&log)?);
             }
             if idle {
-                self.halt.rest(LOOK);
+                self.halt.rest(rest);
+                rest = (rest * 3 / 2).min(LATE);
+                self.ahead = FEW.max(self.ahead - 1);
+            } else {
+                rest = SOON;
+                if self.claims.is_empty() {
+                    self.ahead = MANY.min(self.ahead * 2);
+                }
             }
         }
     }
@@ -162,12 +188,12 @@ impl Courier<'_> {
         self.errand.run.log(&self.errand.worker.worker)
     }
 
-    /// Claims shards, as many as are needed there, and takes them along.
-    fn take_along(&mut self) -> Result<()> {
+    /// Claims shards, as many as are needed there; which ones.
+    fn claim_more(&mut self) -> Result<Vec<usize>> {
         let Errand { run, spec, job, worker, host, .. } = self.errand;
         let workers = job.tasks.get(worker.task as usize).map_or(1, |task| task.workers);
         let mut new = Vec::new();
-        while self.claims.len() < SHARDS * workers as usize {
+        while self.claims.len() < self.ahead * workers as usize {
             let Some(claim) = self.queue.next().context("failed to claim a shard")? else { break };
             if !run.worker(&worker.worker).exists() {
                 claim.give_back()?;
@@ -191,16 +217,12 @@ impl Courier<'_> {
             self.claims.insert(shard, writer.claim);
             new.push(shard);
         }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let new: Vec<&Claim> = new.iter().map(|shard| &self.claims[shard]).collect();
-        self.outpost.send(&run.shards(), &new)
+        Ok(new)
     }
 
     /// Brings shards that are done back and commits them.
     fn bring_back(&mut self, done: Vec<ShardName>) -> Result<()> {
-        let Errand { run, job, worker, host, .. } = self.errand;
+        let Errand { run, spec, job, worker, host, .. } = self.errand;
         let ours: Vec<ShardName> =
             done.into_iter().filter(|name| self.claims.contains_key(&name.shard)).collect();
         if ours.is_empty() {
@@ -210,7 +232,9 @@ impl Courier<'_> {
         self.outpost.fetch(&ours, &fetched)?;
         for name in &ours {
             let shard = name.shard;
-            if !self.settle(shard, &fetched.shards().join(name.to_string()))? {
+            let Some(claim) = self.claims.remove(&shard) else { continue };
+            let came = fetched.shards().join(name.to_string());
+            if !settle(claim, &came, &spec.items(shard))? {
                 bail!("shard {shard} came back from {host} without some of its items");
             }
             self.outpost.done_with(name);
@@ -222,36 +246,6 @@ impl Courier<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Puts what came of a shard in its place; commits it if it is done, else gives it back:
-    /// `false`.
-    fn settle(&mut self, shard: usize, came: &Path) -> Result<bool> {
-        let Some(claim) = self.claims.remove(&shard) else { return Ok(true) };
-        let folder = claim.folder();
-        let spec = &self.errand.spec;
-        let done = move_files(came, &folder)
-            .and_then(|()| ShardWriter::open(claim, spec.items(shard)))
-            .map_err(anyhow::Error::from)
-            .and_then(|writer| {
-                let (found, done) = (writer.found(), writer.pending().next().is_none());
-                let still_ours = if done { writer.commit()? } else { writer.give_back()? };
-                match (still_ours, done) {
-                    (true, true) => log(&format!("shard {shard}: done")),
-                    (true, false) => {
-                        log(&format!("shard {shard}: given back, {found} items are there"))
-                    }
-                    (false, _) => log(&format!("shard {shard}: taken over by another worker")),
-                }
-                Ok(done)
-            });
-        match done {
-            Err(_) if !folder.is_dir() => {
-                log(&format!("shard {shard}: taken over by another worker"));
-                Ok(true)
-            }
-            done => done.with_context(|| format!("failed to take shard {shard} back")),
-        }
     }
 
     /// Ends the work there, brings everything back, and says how it ended. `None`: the task there
@@ -310,7 +304,7 @@ impl Courier<'_> {
     }
 
     fn bring_all(&mut self, finished: bool) -> Result<Told> {
-        let Errand { run, worker, .. } = self.errand;
+        let Errand { run, spec, job, worker, .. } = self.errand;
         let remote = &self.outpost.remote;
         if !remote.lives() {
             bail!("the connection ended");
@@ -324,58 +318,21 @@ impl Courier<'_> {
             task.stop();
             task.rest(GIVE_BACK)?;
         }
-        let Seen { shards, stop } = self.outpost.look()?;
+        let Seen { shards, stop } = self.outpost.exchange(&run.shards(), &[])?;
         if let Some(stop) = &stop {
             stop.request(run)?;
         }
         let fetched = RunDir::new(run.fetched(&worker.worker));
         self.outpost.fetch_all(&shards, &fetched)?;
         for name in &shards {
-            self.settle(name.shard, &fetched.shards().join(name.to_string()))?;
+            if let Some(claim) = self.claims.remove(&name.shard) {
+                let came = fetched.shards().join(name.to_string());
+                settle(claim, &came, &spec.items(name.shard))?;
+            }
         }
-        let begun = !fetched.noted_tasks(self.errand.job.number).is_empty();
+        let begun = !fetched.noted_tasks(job.number).is_empty();
         let ended = enter_workers(run, worker, &fetched)?;
         self.outpost.remove()?;
         Ok(Told { ended, begun, stop })
     }
-}
-
-/// Enters the workers there, with their logs, in the run here; how they ended.
-fn enter_workers(run: &RunDir, courier: &Worker, there: &RunDir) -> Result<Vec<Ended>> {
-    for name in there.log_names()? {
-        let (from, to) = (there.log(&name), run.log(&name));
-        if !to.exists() {
-            fs::rename(&from, &to).with_context(|| format!("failed to make {}", to.display()))?;
-        }
-    }
-    let mut all = Vec::new();
-    for worker in Worker::read_all(there) {
-        let lost = || Ended::Lost { why: "it left no word".to_owned() };
-        let ended = worker.ended.clone().unwrap_or_else(lost);
-        all.push(ended.clone());
-        if !run.worker(&worker.worker).exists() {
-            let ours = Worker { run: run.id(), task: courier.task, ..worker };
-            ours.end(run, ended)?;
-        }
-    }
-    Ok(all)
-}
-
-/// Moves a shard's files from one folder into another, each after what must be believed before it.
-fn move_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(from)? {
-        names.push(entry?.file_name());
-    }
-    names.sort_by_key(|name| match name.to_str() {
-        Some(RESULTS | ERRORS) => 2,
-        Some(EXTENTS) => 1,
-        _ => 0,
-    });
-    for name in names {
-        let path = from.join(&name);
-        fs::File::open(&path)?.sync_data()?;
-        fs::rename(&path, to.join(&name))?;
-    }
-    Ok(())
 }

@@ -124,6 +124,7 @@ mod shard_writer;
 mod stop;
 
 // A worker.
+mod brought;
 mod computer;
 mod courier;
 mod deadline;

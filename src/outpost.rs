@@ -17,6 +17,7 @@ use crate::job::{Job, Task};
 use crate::launch::{Started, TASK};
 use crate::log::log;
 use crate::remote::{Remote, quote};
+use crate::roster::{Life, Worker, life};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::spec::Spec;
 use crate::stage_files::stamp;
@@ -28,20 +29,22 @@ const STAGE_DIRECTORY: &str = ".cache/espnet3-par";
 /// In the recipe's directory there: what was copied, each with its stamp.
 const STAMPS: &str = ".staged";
 
+/// Workers that a courier left behind are waited for, so many seconds.
+const WAIT: &str = "1 2 3 4 5 6 7 8";
+
 /// So much of a checksum names a file.
 const DIGITS: usize = 16;
 
 /// A courier's things on its host.
 pub(crate) struct Outpost<'a> {
     pub remote: Remote<'a>,
-    host: String,
     /// The run's folder there.
     folder: String,
+    /// The couriers that were there before and have not taken everything with them.
+    earlier: Vec<String>,
     /// The run directory there.
     run: RunDir,
     job: Job,
-    /// Brought, but not to be seen by workers yet: old and new name.
-    incoming: Vec<(String, String)>,
     /// No longer needed there.
     outgoing: Vec<String>,
 }
@@ -74,18 +77,20 @@ impl<'a> Outpost<'a> {
         let bin = format!("bin/{}", &sum[..DIGITS]);
         // What a shell says before it comes to the script is not ours.
         let said = remote.run(&format!(
-            "umask 077; cd && mkdir -p -- {0} && cd -- {0} && mkdir -p bin {key}/recipe {key}/runs && echo at:$(pwd -P) && {{ [ ! -x {bin}/{1} ] || echo has:program; }} && {{ [ ! -e {key}/recipe/{STAMPS} ] || cat {key}/recipe/{STAMPS}; }}",
+            "umask 077; cd && mkdir -p -- {0} && cd -- {0} && mkdir -p bin {key}/recipe {key}/runs && echo at:$(pwd -P) && {{ [ ! -x {bin}/{1} ] || echo has:program; }} && {{ [ ! -e {key}/recipe/{STAMPS} ] || cat {key}/recipe/{STAMPS}; }} && for one in {key}/runs/*; do echo courier:${{one##*/}}; done",
             quote(wanted),
             quote(name),
         ))?;
         let at = said.lines().find_map(|line| line.strip_prefix("at:"));
         let at = at.with_context(|| format!("{host} did not say where {wanted} is"))?;
         let folder = format!("{at}/{key}");
+        let earlier = said.lines().filter_map(|line| line.strip_prefix("courier:"));
+        let earlier = earlier.filter(|name| *name != "*").map(str::to_owned).collect();
         if !said.lines().any(|line| line == "has:program") {
             log(&format!("copying {} to {host}", program.display()));
             let from = program.parent().unwrap_or(Path::new("/"));
             // Of several couriers that do this, one is the first to be ready.
-            remote.send(from, &[name.to_owned()], &format!("{at}/{bin}.{courier}"))?;
+            remote.send(from, &[name.to_owned()], &format!("{at}/{bin}.{courier}"), "true")?;
             remote.run(&format!(
                 "cd {} && {{ [ ! -d {bin} ] || rm -rf {bin}.{courier}; }} && {{ [ -d {bin} ] || mv {bin}.{courier} {bin}; }}",
                 quote(at)
@@ -111,32 +116,8 @@ impl<'a> Outpost<'a> {
         let model = tempfile::tempdir()?;
         write_model(&RunDir::new(model.path().join(courier)), spec, &theirs)
             .context("failed to prepare a run directory")?;
-        remote.send(model.path(), &[courier.to_owned()], &format!("{folder}/runs"))?;
-        Ok(Self {
-            remote,
-            host: host.to_owned(),
-            folder,
-            run: there,
-            job: theirs,
-            incoming: Vec::new(),
-            outgoing: Vec::new(),
-        })
-    }
-
-    /// Brings shards there, as they are in `shards`, the run's folder of shards here. Workers find
-    /// them with the next [`look`](Self::look).
-    pub(crate) fn send(&mut self, shards: &Path, claims: &[&Claim]) -> Result<()> {
-        let name = |claim: &&Claim| {
-            let folder = claim.folder();
-            folder.file_name().and_then(|name| name.to_str()).map(str::to_owned)
-        };
-        let names: Vec<String> = claims.iter().filter_map(name).collect();
-        self.remote.send(shards, &names, &text(&self.run.incoming()))?;
-        let todo = claims
-            .iter()
-            .map(|claim| ShardName { shard: claim.shard, state: ShardState::Todo }.to_string());
-        self.incoming.extend(names.into_iter().zip(todo));
-        Ok(())
+        remote.send(model.path(), &[courier.to_owned()], &format!("{folder}/runs"), "true")?;
+        Ok(Self { remote, folder, earlier, run: there, job: theirs, outgoing: Vec::new() })
     }
 
     /// That a shard is not needed there any more.
@@ -144,14 +125,19 @@ impl<'a> Outpost<'a> {
         self.outgoing.push(name.to_string());
     }
 
-    /// Has workers find what was brought, removes what is done with, and looks.
-    pub(crate) fn look(&mut self) -> Result<Seen> {
-        let mut script = format!("cd {}", quote(&text(&self.run.shards())));
+    /// Brings shards there, from `shards`, the run's folder of shards here; removes what is done
+    /// with, and looks.
+    pub(crate) fn exchange(&mut self, shards: &Path, claims: &[&Claim]) -> Result<Seen> {
         let incoming = text(&self.run.incoming());
-        for (old, new) in &self.incoming {
-            // An order may have been carried out though its giver never heard of it.
-            let old = quote(&format!("{incoming}/{old}"));
-            script += &format!(" && {{ [ ! -e {old} ] || mv {old} {new}; }}");
+        let mut script = format!("cd {}", quote(&text(&self.run.shards())));
+        let mut names = Vec::new();
+        for claim in claims {
+            let folder = claim.folder();
+            let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { continue };
+            let todo = ShardName { shard: claim.shard, state: ShardState::Todo };
+            // Workers see a shard when it is whole.
+            script += &format!(" && mv {} {todo}", quote(&format!("{incoming}/{name}")));
+            names.push(name.to_owned());
         }
         if !self.outgoing.is_empty() {
             script += &format!(" && rm -rf {}", self.outgoing.join(" "));
@@ -160,8 +146,10 @@ impl<'a> Outpost<'a> {
         script += &format!(
             " && touch {more} && ls -1 && {{ [ ! -e {stop} ] || {{ printf stop:; cat {stop}; }}; }}"
         );
-        let said = self.remote.run(&script)?;
-        self.incoming.clear();
+        let said = match names.is_empty() {
+            true => self.remote.run(&script)?,
+            false => self.remote.send(shards, &names, &incoming, &script)?,
+        };
         self.outgoing.clear();
         Ok(Seen::read(&said))
     }
@@ -180,26 +168,89 @@ impl<'a> Outpost<'a> {
 
     /// Copies shards here, into the run directory `to`.
     pub(crate) fn fetch(&self, shards: &[ShardName], to: &RunDir) -> Result<()> {
-        self.fetch_from(&self.run, shards, false, to)
+        self.fetch_from(&self.run, shards, &[], to)
     }
 
     /// The same, with all that tells of workers.
     pub(crate) fn fetch_all(&self, shards: &[ShardName], to: &RunDir) -> Result<()> {
-        self.fetch_from(&self.run, shards, true, to)
+        let inside = RunDir::new("");
+        let rest = [inside.workers(), inside.logs(), inside.jobs()];
+        self.fetch_from(&self.run, shards, &rest, to)
     }
 
-    fn fetch_from(&self, run: &RunDir, shards: &[ShardName], all: bool, to: &RunDir) -> Result<()> {
-        let inside = RunDir::new("");
-        let shards = shards.iter().map(|name| inside.shards().join(name.to_string()));
-        let rest = [inside.workers(), inside.logs(), inside.jobs()];
-        let rest = rest.into_iter().filter(|_| all);
-        let names: Vec<String> = shards.chain(rest).map(|path| text(&path)).collect();
+    fn fetch_from(
+        &self,
+        run: &RunDir,
+        shards: &[ShardName],
+        rest: &[PathBuf],
+        to: &RunDir,
+    ) -> Result<()> {
+        let inside = RunDir::new("").shards();
+        let shards = shards.iter().map(|name| inside.join(name.to_string()));
+        let names: Vec<String> =
+            shards.chain(rest.iter().cloned()).map(|path| text(&path)).collect();
         self.remote.fetch(&text(run.root()), &names, to.root())
+    }
+
+    /// What couriers of this run that died or lost the host left there, once their workers have
+    /// ended: courier, and shards.
+    pub(crate) fn left_behind(&self, run: &RunDir) -> Result<Vec<(String, Vec<ShardName>)>> {
+        let stop = serde_json::to_string(&Stop::Cancelled)?;
+        let mut left = Vec::new();
+        for earlier in &self.earlier {
+            if life(run, earlier) != Life::Dead {
+                continue;
+            }
+            let there = self.earlier_run(earlier);
+            let Some(worker) = Worker::read(run, earlier) else {
+                self.remove_left(earlier)?;
+                continue;
+            };
+            let task = quote(&text(&there.task_json(worker.job, 0)));
+            let said = self.remote.run(&format!(
+                "cd {} && {{ [ ! -e {task} ] || printf %s {} > {}; }} && \
+                 for second in {WAIT}; do [ ! -e {task} ] || sleep 1; done && ls -1",
+                quote(&text(&there.shards())),
+                quote(&stop),
+                quote(&text(&there.stop())),
+            ));
+            // What was never complete has no folder for shards.
+            left.push((
+                earlier.clone(),
+                said.map_or_else(|_| Vec::new(), |said| Seen::read(&said).shards),
+            ));
+        }
+        Ok(left)
+    }
+
+    /// Copies what an earlier courier left here.
+    pub(crate) fn fetch_left(
+        &self,
+        earlier: &str,
+        shards: &[ShardName],
+        to: &RunDir,
+    ) -> Result<()> {
+        let inside = RunDir::new("");
+        let rest = [inside.spec(), inside.workers(), inside.logs()];
+        self.fetch_from(&self.earlier_run(earlier), shards, &rest, to)
+    }
+
+    /// Removes what an earlier courier left.
+    pub(crate) fn remove_left(&self, earlier: &str) -> Result<()> {
+        self.remove_run(&self.earlier_run(earlier))
+    }
+
+    fn earlier_run(&self, courier: &str) -> RunDir {
+        RunDir::new(format!("{}/runs/{courier}", self.folder))
     }
 
     /// Removes the run directory there.
     pub(crate) fn remove(&self) -> Result<()> {
-        self.remote.run(&format!("rm -rf {}", quote(&text(self.run.root())))).map(|_| ())
+        self.remove_run(&self.run)
+    }
+
+    fn remove_run(&self, run: &RunDir) -> Result<()> {
+        self.remote.run(&format!("rm -rf {}", quote(&text(run.root())))).map(|_| ())
     }
 }
 
@@ -242,7 +293,7 @@ fn send_files(
         if !there.contains(line.as_str()) {
             log(&format!("copying {file} to {host}"));
             remote.run(&format!("cd {} && rm -rf {}", quote(to), quote(file)))?;
-            remote.send(from, std::slice::from_ref(file), to)?;
+            remote.send(from, std::slice::from_ref(file), to, "true")?;
         }
         stamps += &format!(" {}", quote(&line));
     }

@@ -106,13 +106,19 @@ impl<'a> Remote<'a> {
     }
 
     /// Copies files and folders below `from` into a folder there, which is made; what links name,
-    /// not the links.
-    pub(crate) fn send(&self, from: &Path, names: &[String], to: &str) -> Result<()> {
+    /// not the links. Then runs a script there; what it printed.
+    pub(crate) fn send(
+        &self,
+        from: &Path,
+        names: &[String],
+        to: &str,
+        then: &str,
+    ) -> Result<String> {
         let from = text(&std::path::absolute(from)?)?;
         let mut pack = words(&["tar", "-C", &from, "-chf", "-", "--"]);
         pack.extend_from_slice(names);
-        let unpack = format!("mkdir -p {0} && tar -C {0} -xof -", quote(to));
-        self.ask(&[pack, self.argv(&unpack)?], "copy to").map(|_| ())
+        let unpack = format!("mkdir -p {0} && tar -C {0} -xof - && {then}", quote(to));
+        self.ask(&[pack, self.argv(&unpack)?], "copy to")
     }
 
     /// Copies files and folders below a folder there into `to`.
