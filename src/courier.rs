@@ -269,7 +269,12 @@ impl Courier<'_> {
             Ok(Some(Ended::Failed { error }))
         };
         let status = match enough {
-            Err(error) => return lost(format!("{error:#}")),
+            Err(error) => {
+                return match self.halt.why() {
+                    Some(why) => Ok(Some(Ended::Stopped { why })),
+                    None => lost(format!("{error:#}")),
+                };
+            }
             Ok(Enough::NothingLeft) => return Ok(Some(Ended::Finished)),
             Ok(Enough::Stopped(why)) => return Ok(Some(Ended::Stopped { why })),
             Ok(Enough::TaskEnded(status)) => status,

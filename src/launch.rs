@@ -301,7 +301,7 @@ pub(crate) fn ask_in_a_row(
         }
         if enough() {
             handle.kill()?;
-            anyhow::bail!("`{}` was interrupted", what());
+            anyhow::bail!("interrupted");
         }
     }
 }

@@ -88,7 +88,8 @@ impl<'a> Remote<'a> {
     }
 
     fn ask(&self, argvs: &[Vec<String>], what: &str) -> Result<String> {
-        let reply = ask_in_a_row(argvs, self.login.path(), &|| self.enough())?;
+        let reply = ask_in_a_row(argvs, self.login.path(), &|| self.enough())
+            .with_context(|| format!("failed to {what} {}", self.host))?;
         if reply.code != Some(0) {
             bail!("failed to {what} {}: {}", self.host, reply.complaint());
         }
