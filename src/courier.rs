@@ -34,6 +34,9 @@ const FEW: usize = 2;
 /// The same where all of them are done at every look.
 const MANY: usize = 32;
 
+/// But no more at once for all workers together: names go into one command.
+const MOST: usize = 512;
+
 /// Between two looks at the host, as long as nothing is ready there: soon at first.
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_secs(1);
@@ -192,8 +195,10 @@ impl Courier<'_> {
     fn claim_more(&mut self) -> Result<Vec<usize>> {
         let Errand { run, spec, job, worker, host, .. } = self.errand;
         let workers = job.tasks.get(worker.task as usize).map_or(1, |task| task.workers);
+        let few = FEW * workers as usize;
+        let wanted = (self.ahead * workers as usize).min(MOST.max(few));
         let mut new = Vec::new();
-        while self.claims.len() < self.ahead * workers as usize {
+        while self.claims.len() < wanted && new.len() < MOST {
             let Some(claim) = self.queue.next().context("failed to claim a shard")? else { break };
             if !run.worker(&worker.worker).exists() {
                 claim.give_back()?;

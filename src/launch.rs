@@ -1,7 +1,7 @@
 //! The only module that starts other programs, and the one that signals them.
 
 use std::fs::{File, OpenOptions};
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,11 @@ impl Started {
             .with_context(what)?;
         let pid = handle.pids()[0];
         Ok(Self { handle, pid, lifeline: None })
+    }
+
+    /// Writes to it, if it is on a lifeline.
+    pub(crate) fn tell(&self, text: &str) -> std::io::Result<()> {
+        self.lifeline.as_ref().map_or(Ok(()), |mut lifeline| lifeline.write_all(text.as_bytes()))
     }
 
     /// Asks it to end.

@@ -70,7 +70,7 @@ impl<'a> Outpost<'a> {
         let name = program.file_name().and_then(|name| name.to_str()).context("no program")?;
         let sum = sha256(&program)?;
         let root = std::path::absolute(run.root())?;
-        let key = key(&crate::identity::host(), &root);
+        let key = key(&crate::identity::host(), &root, host);
 
         let wanted = ssh.stage_directory.as_deref().unwrap_or(STAGE_DIRECTORY);
         let wanted = wanted.strip_prefix("~/").unwrap_or(wanted);
@@ -129,14 +129,15 @@ impl<'a> Outpost<'a> {
     /// with, and looks.
     pub(crate) fn exchange(&mut self, shards: &Path, claims: &[&Claim]) -> Result<Seen> {
         let incoming = text(&self.run.incoming());
-        let mut script = format!("cd {}", quote(&text(&self.run.shards())));
+        let mut script =
+            format!("new={} && cd {}", quote(&incoming), quote(&text(&self.run.shards())));
         let mut names = Vec::new();
         for claim in claims {
             let folder = claim.folder();
             let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { continue };
             let todo = ShardName { shard: claim.shard, state: ShardState::Todo };
             // Workers see a shard when it is whole.
-            script += &format!(" && mv {} {todo}", quote(&format!("{incoming}/{name}")));
+            script += &format!(" && mv \"$new\"/{name} {todo}");
             names.push(name.to_owned());
         }
         if !self.outgoing.is_empty() {
@@ -267,11 +268,13 @@ fn text(path: &Path) -> String {
 }
 
 /// The name of a run's folder on its hosts: always the same, and no other run's.
-fn key(host: &str, root: &Path) -> String {
+///
+/// No other host's either: they may share a home.
+fn key(here: &str, root: &Path, there: &str) -> String {
     let word = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
     let name = root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let name: String = name.chars().map(word).take(40).collect();
-    let sum = sha256_bytes(format!("{host}:{}", root.display()).as_bytes());
+    let sum = sha256_bytes(format!("{here}:{}:{there}", root.display()).as_bytes());
     format!("run-{name}-{}", &sum[..DIGITS])
 }
 
@@ -292,7 +295,7 @@ fn send_files(
         let line = format!("{stamp} {file:?}");
         if !there.contains(line.as_str()) {
             log(&format!("copying {file} to {host}"));
-            remote.run(&format!("cd {} && rm -rf {}", quote(to), quote(file)))?;
+            remote.run(&format!("cd {} && rm -rf {STAMPS} {}", quote(to), quote(file)))?;
             remote.send(from, std::slice::from_ref(file), to, "true")?;
         }
         stamps += &format!(" {}", quote(&line));
@@ -331,10 +334,12 @@ mod tests {
 
     #[test]
     fn runs_have_folders_of_their_own() {
-        let key = |host: &str, root: &str| key(host, Path::new(root));
-        assert_eq!(key("h", "/a/exp/vad"), key("h", "/a/exp/vad"));
-        assert!(key("h", "/a/exp/it's a").starts_with("run-it_s_a-"));
-        assert_ne!(key("h", "/a/exp/vad"), key("h", "/b/exp/vad"));
-        assert_ne!(key("h", "/a/exp/vad"), key("g", "/a/exp/vad"));
+        let key = |here: &str, root: &str, there: &str| key(here, Path::new(root), there);
+        let first = key("here", "/a/exp/vad", "there");
+        assert_eq!(first, key("here", "/a/exp/vad", "there"));
+        assert_ne!(first, key("here", "/b/exp/vad", "there"));
+        assert_ne!(first, key("elsewhere", "/a/exp/vad", "there"));
+        assert_ne!(first, key("here", "/a/exp/vad", "elsewhere"));
+        assert!(key("h", "/a/exp/it's a", "g").starts_with("run-it_s_a-"));
     }
 }

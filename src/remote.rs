@@ -18,14 +18,26 @@ const LOGIN: Duration = Duration::from_secs(60);
 /// The socket's path, and what ssh adds to it while it makes it, must fit into 107 bytes: unix(7).
 const LONGEST: usize = 60;
 
+/// In the folder of a login: the socket, and what the shell and ssh say.
+const SOCKET: &str = "s";
+const SAID: &str = "said";
+
+/// What the shell says when a script has ended, before the script's number and its exit code.
+const ENDED: &str = "espnet3-par-ended";
+
+/// Between two looks for what it says.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// A host that is logged in to.
 pub(crate) struct Remote<'a> {
     ssh: Ssh,
     host: String,
     /// With the socket by which all commands go, and what the login says.
     login: TempDir,
-    /// Ends with this process, and with it whatever goes by way of it.
+    /// A shell there. It ends with this process, and with it whatever goes by way of its login.
     master: Started,
+    /// How many scripts it was given.
+    asked: Cell<u64>,
     /// Whether what is being done shall be left undone.
     halted: &'a dyn Fn() -> bool,
     /// When it shall be, once leaving has begun.
@@ -39,13 +51,14 @@ impl<'a> Remote<'a> {
     /// With ssh's words.
     pub(crate) fn log_in(ssh: Ssh, host: &str, halted: &'a dyn Fn() -> bool) -> Result<Self> {
         let login = private_folder().context("failed to make a folder for ssh's socket")?;
-        let log = File::create(login.path().join("log"))?;
-        let socket = login.path().join("s");
-        // Reads from this process until that ends.
-        let stay = ssh.argv_over(&text(&socket)?, true, host, "exec cat >/dev/null");
+        let log = File::options().create(true).append(true).open(login.path().join(SAID))?;
+        let socket = login.path().join(SOCKET);
+        // One shell for all scripts: the user's own may take long to start. It reads from this
+        // process until that ends.
+        let stay = ssh.argv_over(&text(&socket)?, true, host, "exec sh");
         let master = Started::start_on_a_lifeline(&stay, login.path(), &log)?;
-        let leaving = Cell::new(None);
-        let remote = Self { ssh, host: host.to_owned(), login, master, halted, leaving };
+        let (leaving, asked) = (Cell::new(None), Cell::new(0));
+        let remote = Self { ssh, host: host.to_owned(), login, master, asked, halted, leaving };
         let since = Instant::now();
         while !socket.exists() {
             if !remote.lives() {
@@ -66,9 +79,12 @@ impl<'a> Remote<'a> {
 
     /// What ssh said last of the connection.
     pub(crate) fn words(&self) -> String {
-        let log = std::fs::read_to_string(self.login.path().join("log")).unwrap_or_default();
-        let last = log.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        last.unwrap_or("ssh said nothing").to_owned()
+        last_line(&self.said()).unwrap_or("ssh said nothing").to_owned()
+    }
+
+    fn said(&self) -> String {
+        let said = std::fs::read(self.login.path().join(SAID)).unwrap_or_default();
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     /// From now on a signal ends nothing, but the time does.
@@ -81,7 +97,7 @@ impl<'a> Remote<'a> {
     }
 
     fn argv(&self, script: &str) -> Result<Vec<String>> {
-        let socket = text(&self.login.path().join("s"))?;
+        let socket = text(&self.login.path().join(SOCKET))?;
         // Whatever shell the user has there, this one is like ours.
         let command = format!("exec sh -c {}", quote(script));
         Ok(self.ssh.argv_over(&socket, false, &self.host, &command))
@@ -96,9 +112,35 @@ impl<'a> Remote<'a> {
         Ok(reply.stdout)
     }
 
-    /// Runs a script of one line there; what it printed.
+    /// Runs a script there; what it printed.
     pub(crate) fn run(&self, script: &str) -> Result<String> {
-        self.ask(&[self.argv(script)?], "give orders to")
+        let number = self.asked.get() + 1;
+        if answer(&self.said(), self.asked.get()).is_some() {
+            File::options().write(true).open(self.login.path().join(SAID))?.set_len(0)?;
+        }
+        self.asked.set(number);
+        let failed = || format!("failed to give orders to {}", self.host);
+        self.master
+            .tell(&format!("( {script} ) </dev/null; code=$?; echo; echo {ENDED} {number} $code\n"))
+            .with_context(failed)?;
+        loop {
+            // In this order: the last words of a login that has ended are complete.
+            let lives = self.lives();
+            let said = self.said();
+            match answer(&said, number) {
+                Some((printed, "0")) => return Ok(printed.to_owned()),
+                Some((printed, code)) => {
+                    let words = last_line(printed)
+                        .map_or_else(|| format!("exit code {code}"), str::to_owned);
+                    return Err(anyhow::anyhow!(words)).with_context(failed);
+                }
+                None if !lives => return Err(anyhow::anyhow!(self.words())).with_context(failed),
+                None if self.enough() => {
+                    return Err(anyhow::anyhow!("interrupted")).with_context(failed);
+                }
+                None => std::thread::sleep(GLANCE),
+            }
+        }
     }
 
     /// Starts a script there that ends when this process does.
@@ -145,6 +187,19 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
+/// What the shell said before it said that a script has ended, and the exit code.
+fn answer(said: &str, number: u64) -> Option<(&str, &str)> {
+    // Line by line: a script that was given up may end late.
+    let (printed, rest) = said.split_once(&format!("\n{ENDED} {number} "))?;
+    let (code, _) = rest.split_once('\n')?;
+    let start = printed.rfind(&format!("\n{ENDED} ")).map_or(0, |start| start + 1);
+    Some((&printed[start..], code))
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
 /// A word for a shell.
 pub(crate) fn quote(word: &str) -> String {
     shell_words::quote(word).into_owned()
@@ -161,4 +216,19 @@ fn private_folder() -> std::io::Result<TempDir> {
         place = PathBuf::from("/tmp");
     }
     tempfile::Builder::new().prefix("espnet3-par.").tempdir_in(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_what_was_said_since_the_last_one() {
+        let said = format!("Welcome\nat:/home\n\n{ENDED} 1 0\nsplit.1\n\n{ENDED} 2 127\nhalf");
+        assert_eq!(answer(&said, 1), Some(("Welcome\nat:/home\n", "0")));
+        let (printed, code) = answer(&said, 2).expect("an answer");
+        assert!(printed.ends_with("\nsplit.1\n") && !printed.contains("at:"));
+        assert_eq!((code, answer(&said, 3)), ("127", None));
+        assert_eq!(answer(&format!("x\n{ENDED} 3 "), 3), None);
+    }
 }
