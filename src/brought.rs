@@ -14,6 +14,38 @@ use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, ShardState};
 use crate::salvage::salvage;
 use crate::shard_writer::ShardWriter;
 use crate::spec::Spec;
+use crate::stop::Stop;
+
+/// What the host told of its workers.
+pub(crate) struct Told {
+    /// How they ended.
+    pub ended: Vec<Ended>,
+    /// Whether the task had begun.
+    pub begun: bool,
+    pub stop: Option<Stop>,
+}
+
+impl Told {
+    /// How a courier ends whose host's task has ended, in `success` or not, with these last words.
+    /// `None`: it died, and may be started again.
+    pub(crate) fn judge(self, success: bool, host: &str, words: &str) -> Option<Ended> {
+        if let Some(stop) = self.stop {
+            return Some(Ended::Stopped { why: stop.to_string() });
+        }
+        if !self.begun {
+            return Some(Ended::Failed { error: format!("{host}: {words}") });
+        }
+        if !success {
+            return None;
+        }
+        let env = |ended: &&Ended| matches!(ended, Ended::EnvFailed { .. });
+        let failed = |ended: &&Ended| matches!(ended, Ended::Failed { .. });
+        let why = self.ended.iter().find(env).or_else(|| self.ended.iter().find(failed));
+        Some(why.cloned().unwrap_or_else(|| Ended::Failed {
+            error: format!("the workers on {host} have ended: {words}"),
+        }))
+    }
+}
 
 /// Puts the files of a shard that was away in the claimed folder. Commits it if it is done, else
 /// gives it back: `false`.
@@ -120,4 +152,56 @@ fn move_files(from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(&path, to.join(&name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_hosts_task_ended_is_judged() {
+        let told = |begun, stop, ended| Told { ended, begun, stop };
+        let failed = |error: &str| Ended::Failed { error: error.to_owned() };
+        let env = Ended::EnvFailed { error: "no model".into() };
+        let died = Ended::Died { status: "signal 9".into() };
+        let all = vec![died.clone(), failed("disk full"), env.clone()];
+        let judge = |told: Told, success| told.judge(success, "h", "words");
+        assert_eq!(judge(told(true, None, all.clone()), true), Some(env));
+        assert_eq!(judge(told(true, None, all[..2].to_vec()), true), Some(failed("disk full")));
+        let ended = Some(failed("the workers on h have ended: words"));
+        assert_eq!(judge(told(true, None, vec![died]), true), ended);
+        assert_eq!(judge(told(true, None, all.clone()), false), None);
+        assert_eq!(judge(told(false, None, vec![]), false), Some(failed("h: words")));
+        let stopped = Some(Ended::Stopped { why: Stop::Cancelled.to_string() });
+        assert_eq!(judge(told(true, Some(Stop::Cancelled), all), false), stopped);
+    }
+
+    #[test]
+    fn what_came_takes_its_place_whole_or_in_part() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        let (came, items) = (folder.path().join("came"), Indices::all(2));
+        for (shard, lines, state) in [
+            (0, "{\"idx\":0}\n{\"idx\":1}\n", ShardState::Done),
+            (1, "{\"idx\":0}\n{\"idx\":1", ShardState::Todo),
+        ] {
+            fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
+            fs::create_dir_all(&came).expect("makes the folder");
+            fs::write(came.join(RESULTS), lines).expect("writes");
+            let name = run.list_shards().expect("lists").remove(shard);
+            let claim = Claim::take(&run, name, "w1").expect("no error").expect("claims");
+            let done = settle(claim, &came, &items).expect("settles");
+            assert_eq!(done, state == ShardState::Done);
+            let text = fs::read_to_string(run.shard(shard, state).join(RESULTS)).expect("reads");
+            assert_eq!(text.lines().count(), if done { 2 } else { 1 });
+        }
+        // One that was taken over meanwhile is somebody else's.
+        fs::create_dir_all(&came).expect("makes the folder");
+        let name = run.list_shards().expect("lists").remove(1);
+        let mine = Claim::take(&run, name, "w1").expect("no error").expect("claims");
+        let name = run.list_shards().expect("lists").remove(1);
+        let other = Claim::take(&run, name, "w2").expect("no error").expect("takes over");
+        assert!(settle(mine, &came, &items).expect("no error"));
+        assert!(other.held());
+    }
 }

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::brought::{clean_up, enter_workers, settle, take_up};
+use crate::brought::{Told, clean_up, enter_workers, settle, take_up};
 use crate::claim::Claim;
 use crate::cluster::Ssh;
 use crate::halt::Halt;
 use crate::job::Job;
-use crate::launch::Started;
 use crate::log::log;
 use crate::outpost::{Outpost, Seen};
 use crate::queue::Queue;
@@ -41,12 +40,6 @@ const MOST: usize = 512;
 const SOON: Duration = Duration::from_millis(50);
 const LATE: Duration = Duration::from_secs(1);
 
-/// Workers that have nothing in hand end within this time.
-const END: Duration = Duration::from_secs(3);
-
-/// Workers that are told to end have given back within this time.
-const GIVE_BACK: Duration = Duration::from_secs(8);
-
 /// What has not come back then stays there, until the next courier comes.
 const LEAVE: Duration = Duration::from_secs(25);
 
@@ -65,16 +58,8 @@ pub(crate) struct Errand {
 enum Enough {
     NothingLeft,
     Stopped(String),
-    TaskEnded(ExitStatus),
-}
-
-/// What the host told of its workers.
-struct Told {
-    /// How they ended.
-    ended: Vec<Ended>,
-    /// Whether the task had begun.
-    begun: bool,
-    stop: Option<Stop>,
+    /// With its last words.
+    TaskEnded(ExitStatus, String),
 }
 
 struct Courier<'a> {
@@ -86,10 +71,6 @@ struct Courier<'a> {
     claims: BTreeMap<usize, Claim>,
     /// How many shards for each worker are claimed.
     ahead: usize,
-    /// The task there.
-    task: Option<Started>,
-    /// Where in the log its words begin.
-    log_start: u64,
 }
 
 /// Provides for the host until no shard is left, and notes how that ended.
@@ -135,8 +116,7 @@ fn there_and_back(errand: &Errand, halt: &Halt) -> Result<Option<Ended>> {
     }
     let queue = Queue::new(run, &worker.worker, spec.num_shards(), after.clone());
     let claims = BTreeMap::new();
-    let mut courier =
-        Courier { errand, halt, outpost, queue, claims, ahead: FEW, task: None, log_start: 0 };
+    let mut courier = Courier { errand, halt, outpost, queue, claims, ahead: FEW };
     let enough = courier.serve();
     courier.come_home(enough)
 }
@@ -165,15 +145,10 @@ impl Courier<'_> {
             shards.retain(|name| name.state == ShardState::Done);
             let idle = shards.is_empty();
             self.bring_back(shards)?;
-            if let Some(task) = &self.task {
-                if let Some(status) = task.try_wait()? {
-                    return Ok(Enough::TaskEnded(status));
-                }
-            } else {
-                let log = fs::OpenOptions::new().append(true).open(self.log_path())?;
-                self.log_start = log.metadata()?.len();
-                self.task = Some(self.outpost.start(&log)?);
+            if let Some((status, words)) = self.outpost.task_ended()? {
+                return Ok(Enough::TaskEnded(status, words));
             }
+            self.outpost.start(&run.log(&self.errand.worker.worker))?;
             if idle {
                 self.halt.rest(rest);
                 rest = (rest * 3 / 2).min(LATE);
@@ -185,10 +160,6 @@ impl Courier<'_> {
                 }
             }
         }
-    }
-
-    fn log_path(&self) -> std::path::PathBuf {
-        self.errand.run.log(&self.errand.worker.worker)
     }
 
     /// Claims shards, as many as are needed there; which ones.
@@ -273,7 +244,7 @@ impl Courier<'_> {
             };
             Ok(Some(Ended::Failed { error }))
         };
-        let status = match enough {
+        let ended = match enough {
             Err(error) => {
                 return match self.halt.why() {
                     Some(why) => Ok(Some(Ended::Stopped { why })),
@@ -282,35 +253,12 @@ impl Courier<'_> {
             }
             Ok(Enough::NothingLeft) => return Ok(Some(Ended::Finished)),
             Ok(Enough::Stopped(why)) => return Ok(Some(Ended::Stopped { why })),
-            Ok(Enough::TaskEnded(status)) => status,
+            Ok(Enough::TaskEnded(status, words)) => (status, words),
         };
-        let Told { ended, begun, stop } = match told {
-            Ok(told) => told,
-            Err(error) => return lost(format!("{error:#}")),
-        };
-        if let Some(stop) = stop {
-            return Ok(Some(Ended::Stopped { why: stop.to_string() }));
+        match told {
+            Ok(told) => Ok(told.judge(ended.0.success(), host, &ended.1)),
+            Err(error) => lost(format!("{error:#}")),
         }
-        if !begun {
-            return Ok(Some(Ended::Failed { error: format!("{host}: {}", self.last_words()) }));
-        }
-        if !status.success() {
-            return Ok(None);
-        }
-        let why = ended.iter().find(|ended| matches!(ended, Ended::EnvFailed { .. }));
-        let why = why.or_else(|| ended.iter().find(|ended| matches!(ended, Ended::Failed { .. })));
-        Ok(Some(why.cloned().unwrap_or_else(|| Ended::Failed {
-            error: format!("the workers on {host} have ended: {}", self.last_words()),
-        })))
-    }
-
-    /// What the task there said last.
-    fn last_words(&self) -> String {
-        let log = fs::read(self.log_path()).unwrap_or_default();
-        let start = usize::try_from(self.log_start).unwrap_or(0).min(log.len());
-        let said = String::from_utf8_lossy(&log[start..]).into_owned();
-        let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        last.unwrap_or("it said nothing").to_owned()
     }
 
     fn bring_all(&mut self, finished: bool) -> Result<Told> {
@@ -320,14 +268,7 @@ impl Courier<'_> {
             bail!("the connection ended");
         }
         remote.leave_within(LEAVE);
-        if let Some(task) = &mut self.task {
-            if finished {
-                self.outpost.no_more()?;
-                task.rest(END)?;
-            }
-            task.stop();
-            task.rest(GIVE_BACK)?;
-        }
+        self.outpost.end_task(finished)?;
         let Seen { shards, stop } = self.outpost.exchange(&run.shards(), &[])?;
         if let Some(stop) = &stop {
             stop.request(run)?;

@@ -135,6 +135,7 @@ mod log;
 mod ordered;
 mod outpost;
 mod poison;
+mod provisions;
 mod queue;
 mod remote;
 mod shard_work;

@@ -1,39 +1,32 @@
-//! What a courier has on its host, below `stage_directory`: the program, the recipe's files, and a
-//! run directory with the shards that it brought.
-//!
-//! `bin/` is for all runs and named by content. A run has a folder of its own, and in it each courier
-//! a run directory, so that what an earlier one left, even if it still lives, is in nobody's way.
+//! What a courier has on its host besides its [`provisions`](crate::provisions): a run directory with
+//! the shards that it brought. Each courier has one of its own, so that what an earlier one left, even
+//! if it still lives, is in nobody's way.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::checksum::{sha256, sha256_bytes};
 use crate::claim::Claim;
-use crate::cluster::Ssh;
 use crate::job::{Job, Task};
 use crate::launch::{Started, TASK};
-use crate::log::log;
-use crate::remote::{Remote, quote};
+use crate::provisions::Provisions;
+use crate::remote::{Remote, last_line, quote};
 use crate::roster::{Life, Worker, life};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::spec::Spec;
-use crate::stage_files::stamp;
 use crate::stop::Stop;
-
-/// Relative to the home directory there.
-const STAGE_DIRECTORY: &str = ".cache/espnet3-par";
-
-/// In the recipe's directory there: what was copied, each with its stamp.
-const STAMPS: &str = ".staged";
 
 /// Workers that a courier left behind are waited for, so many seconds.
 const WAIT: &str = "1 2 3 4 5 6 7 8";
 
-/// So much of a checksum names a file.
-const DIGITS: usize = 16;
+/// Workers that have nothing in hand end within this time.
+const END: Duration = Duration::from_secs(3);
+
+/// Workers that are told to end have given back within this time.
+const GIVE_BACK: Duration = Duration::from_secs(8);
 
 /// A courier's things on its host.
 pub(crate) struct Outpost<'a> {
@@ -45,6 +38,8 @@ pub(crate) struct Outpost<'a> {
     /// The run directory there.
     run: RunDir,
     job: Job,
+    /// The task there; the file with its words, and where in it they begin.
+    task: Option<(Started, (PathBuf, u64))>,
     /// No longer needed there.
     outgoing: Vec<String>,
 }
@@ -65,50 +60,16 @@ impl<'a> Outpost<'a> {
         job: &Job,
         (task, host, courier): (u32, &str, &str),
     ) -> Result<Self> {
-        let (ssh, _) = Ssh::read(&job.options);
-        let program = PathBuf::from(&job.argv[0]);
-        let name = program.file_name().and_then(|name| name.to_str()).context("no program")?;
-        let sum = sha256(&program)?;
-        let root = std::path::absolute(run.root())?;
-        let key = key(&crate::identity::host(), &root, host);
-
-        let wanted = ssh.stage_directory.as_deref().unwrap_or(STAGE_DIRECTORY);
-        let wanted = wanted.strip_prefix("~/").unwrap_or(wanted);
-        let bin = format!("bin/{}", &sum[..DIGITS]);
-        // What a shell says before it comes to the script is not ours.
-        let said = remote.run(&format!(
-            "umask 077; cd && mkdir -p -- {0} && cd -- {0} && mkdir -p bin {key}/recipe {key}/runs && echo at:$(pwd -P) && {{ [ ! -x {bin}/{1} ] || echo has:program; }} && {{ [ ! -e {key}/recipe/{STAMPS} ] || cat {key}/recipe/{STAMPS}; }} && for one in {key}/runs/*; do echo courier:${{one##*/}}; done",
-            quote(wanted),
-            quote(name),
-        ))?;
-        let at = said.lines().find_map(|line| line.strip_prefix("at:"));
-        let at = at.with_context(|| format!("{host} did not say where {wanted} is"))?;
-        let folder = format!("{at}/{key}");
-        let earlier = said.lines().filter_map(|line| line.strip_prefix("courier:"));
-        let earlier = earlier.filter(|name| *name != "*").map(str::to_owned).collect();
-        if !said.lines().any(|line| line == "has:program") {
-            log(&format!("copying {} to {host}", program.display()));
-            let from = program.parent().unwrap_or(Path::new("/"));
-            // Of several couriers that do this, one is the first to be ready.
-            remote.send(from, &[name.to_owned()], &format!("{at}/{bin}.{courier}"), "true")?;
-            remote.run(&format!(
-                "cd {} && {{ [ ! -d {bin} ] || rm -rf {bin}.{courier}; }} && {{ [ -d {bin} ] || mv {bin}.{courier} {bin}; }}",
-                quote(at)
-            ))?;
-        }
-
-        let recipe = format!("{folder}/recipe");
-        send_files(&remote, host, &job.recipe_dir, &ssh.stage_files, &recipe, &said)?;
-
+        let provisions = Provisions::bring(&remote, run, job, host, courier)?;
+        let Provisions { folder, program, recipe, earlier } = provisions;
         let there = RunDir::new(format!("{folder}/runs/{courier}"));
-        let text = |path: &Path| path.display().to_string();
         let number = job.number.to_string();
         let theirs = Job {
             first_rank: job.rank(task),
             tasks: vec![Task::of(job.tasks.get(task as usize).map_or(0, |task| task.workers))],
             options: serde_json::Map::new(),
             recipe_dir: recipe.into(),
-            argv: [&format!("{at}/{bin}/{name}"), TASK, &text(there.root()), "--job", &number]
+            argv: [&program, TASK, &text(there.root()), "--job", &number]
                 .map(str::to_owned)
                 .to_vec(),
             ..job.clone()
@@ -117,7 +78,15 @@ impl<'a> Outpost<'a> {
         write_model(&RunDir::new(model.path().join(courier)), spec, &theirs)
             .context("failed to prepare a run directory")?;
         remote.send(model.path(), &[courier.to_owned()], &format!("{folder}/runs"), "true")?;
-        Ok(Self { remote, folder, earlier, run: there, job: theirs, outgoing: Vec::new() })
+        Ok(Self {
+            remote,
+            folder,
+            earlier,
+            run: there,
+            job: theirs,
+            task: None,
+            outgoing: Vec::new(),
+        })
     }
 
     /// That a shard is not needed there any more.
@@ -155,16 +124,39 @@ impl<'a> Outpost<'a> {
         Ok(Seen::read(&said))
     }
 
-    /// Starts the task there; its words go into `log`.
-    pub(crate) fn start(&self, log: &File) -> Result<Started> {
-        let recipe = text(&self.job.recipe_dir);
-        let command = shell_words::join(&self.job.argv);
-        self.remote.start(&format!("cd {} && exec {command} --lifeline", quote(&recipe)), log)
+    /// Starts the task there, unless it was; its words go into the file `log`.
+    pub(crate) fn start(&mut self, log: &Path) -> Result<()> {
+        if self.task.is_none() {
+            let recipe = quote(&text(&self.job.recipe_dir));
+            let command = shell_words::join(&self.job.argv);
+            let script = format!("cd {recipe} && exec {command} --lifeline");
+            let file = File::options().append(true).open(log)?;
+            let said = (log.to_owned(), file.metadata()?.len());
+            self.task = Some((self.remote.start(&script, &file)?, said));
+        }
+        Ok(())
     }
 
-    /// Tells workers that no more shards come.
-    pub(crate) fn no_more(&self) -> Result<()> {
-        self.remote.run(&format!("rm -f {}", quote(&text(&self.run.more())))).map(|_| ())
+    /// How the task there has ended, if it has, and what it said last.
+    pub(crate) fn task_ended(&self) -> Result<Option<(ExitStatus, String)>> {
+        let Some((task, (log, start))) = &self.task else { return Ok(None) };
+        let Some(status) = task.try_wait()? else { return Ok(None) };
+        let log = std::fs::read(log)?;
+        let start = usize::try_from(*start).unwrap_or(0).min(log.len());
+        let said = String::from_utf8_lossy(&log[start..]).into_owned();
+        Ok(Some((status, last_line(&said).unwrap_or("it said nothing").to_owned())))
+    }
+
+    /// Ends the task there, if it was started: once its workers find that nothing is left, or else
+    /// by giving back what they have in hand.
+    pub(crate) fn end_task(&mut self, nothing_left: bool) -> Result<()> {
+        let Some((task, _)) = &mut self.task else { return Ok(()) };
+        if nothing_left {
+            self.remote.run(&format!("rm -f {}", quote(&text(&self.run.more()))))?;
+            task.rest(END)?;
+        }
+        task.stop();
+        task.rest(GIVE_BACK)
     }
 
     /// Copies shards here, into the run directory `to`.
@@ -267,45 +259,6 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The name of a run's folder on its hosts: always the same, and no other run's.
-///
-/// No other host's either: they may share a home.
-fn key(here: &str, root: &Path, there: &str) -> String {
-    let word = |c: char| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' };
-    let name = root.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let name: String = name.chars().map(word).take(40).collect();
-    let sum = sha256_bytes(format!("{here}:{}:{there}", root.display()).as_bytes());
-    format!("run-{name}-{}", &sum[..DIGITS])
-}
-
-/// Copies those of the recipe's files that are not there, or were something else when they came.
-fn send_files(
-    remote: &Remote<'_>,
-    host: &str,
-    from: &Path,
-    files: &[String],
-    to: &str,
-    said: &str,
-) -> Result<()> {
-    let there: BTreeSet<&str> = said.lines().collect();
-    let mut stamps = String::new();
-    for file in files {
-        let stamp = stamp(from, file)
-            .with_context(|| format!("failed to read `{file}` of `stage_files`"))?;
-        let line = format!("{stamp} {file:?}");
-        if !there.contains(line.as_str()) {
-            log(&format!("copying {file} to {host}"));
-            remote.run(&format!("cd {} && rm -rf {STAMPS} {}", quote(to), quote(file)))?;
-            remote.send(from, std::slice::from_ref(file), to, "true")?;
-        }
-        stamps += &format!(" {}", quote(&line));
-    }
-    if files.is_empty() {
-        return Ok(());
-    }
-    remote.run(&format!("cd {} && printf '%s\\n'{stamps} > {STAMPS}", quote(to))).map(|_| ())
-}
-
 /// The run directory as it is there at first.
 fn write_model(run: &RunDir, spec: &Spec, job: &Job) -> Result<()> {
     for folder in [run.shards(), run.workers(), run.logs(), run.job(job.number)] {
@@ -330,16 +283,5 @@ mod tests {
         assert_eq!(names, ["split.1", "split.2.todo", "split.30.2.wab"]);
         assert_eq!(seen.stop, Some(Stop::Cancelled));
         assert_eq!(Seen::read(""), Seen::default());
-    }
-
-    #[test]
-    fn runs_have_folders_of_their_own() {
-        let key = |here: &str, root: &str, there: &str| key(here, Path::new(root), there);
-        let first = key("here", "/a/exp/vad", "there");
-        assert_eq!(first, key("here", "/a/exp/vad", "there"));
-        assert_ne!(first, key("here", "/b/exp/vad", "there"));
-        assert_ne!(first, key("elsewhere", "/a/exp/vad", "there"));
-        assert_ne!(first, key("here", "/a/exp/vad", "elsewhere"));
-        assert!(key("h", "/a/exp/it's a", "g").starts_with("run-it_s_a-"));
     }
 }

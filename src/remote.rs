@@ -196,7 +196,8 @@ fn answer(said: &str, number: u64) -> Option<(&str, &str)> {
     Some((&printed[start..], code))
 }
 
-fn last_line(text: &str) -> Option<&str> {
+/// The last line that is not blank.
+pub(crate) fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty())
 }
 

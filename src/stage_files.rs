@@ -1,15 +1,53 @@
-//! Files of a recipe that its hosts get a copy of: whether a copy is still like the original.
+//! Files of a recipe that its hosts get a copy of, unless they have one that is still like the
+//! original.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use anyhow::{Context, Result};
+
 use crate::checksum::sha256_bytes;
+use crate::log::log;
+use crate::remote::{Remote, quote};
+
+/// In the recipe's directory there: what was copied, each with its stamp.
+pub(crate) const STAMPS: &str = ".staged";
+
+/// Copies those of the recipe's files that are not there, by the stamps that the host has `said`, or
+/// were something else when they came.
+pub(crate) fn send_files(
+    remote: &Remote<'_>,
+    host: &str,
+    from: &Path,
+    files: &[String],
+    to: &str,
+    said: &str,
+) -> Result<()> {
+    let there: BTreeSet<&str> = said.lines().collect();
+    let mut stamps = String::new();
+    for file in files {
+        let stamp = stamp(from, file)
+            .with_context(|| format!("failed to read `{file}` of `stage_files`"))?;
+        let line = format!("{stamp} {file:?}");
+        if !there.contains(line.as_str()) {
+            log(&format!("copying {file} to {host}"));
+            remote.run(&format!("cd {} && rm -rf {STAMPS} {}", quote(to), quote(file)))?;
+            remote.send(from, std::slice::from_ref(file), to, "true")?;
+        }
+        stamps += &format!(" {}", quote(&line));
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    remote.run(&format!("cd {} && printf '%s\\n'{stamps} > {STAMPS}", quote(to))).map(|_| ())
+}
 
 /// Changes when a file in `entry`, a file or folder below `recipe`, does: names, sizes and times of
 /// change of all that is in it, wherever links lead.
-pub(crate) fn stamp(recipe: &Path, entry: &str) -> io::Result<String> {
+fn stamp(recipe: &Path, entry: &str) -> io::Result<String> {
     let mut all = String::new();
     list(&recipe.join(entry), entry, &mut all)?;
     Ok(sha256_bytes(all.as_bytes()))
