@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
 use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
 use crate::config::{Config, Parallel};
+use crate::identity::{host, random_name};
 use crate::indices::Indices;
 use crate::job::{Job, Task};
 use crate::launch::{ask, task_argv};
@@ -16,8 +18,8 @@ use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
-use crate::submit::UnderWay;
 use crate::survey::{Mark, Progress, Survey, mark};
+use crate::under_way::{UnderWay, cancel_all};
 
 /// A run that is ready to be submitted; nothing is on disk yet.
 pub(crate) struct Planned {
@@ -38,6 +40,7 @@ impl Planned {
                 let hint = format!("`espnet3-par cancel {run}` stops them");
                 return Err(Refused::new(format!("workers are at work in {run}"), hint).into());
             }
+            cancel_all(&self.run).context("failed to cancel what is queued of the old run")?;
             self.run
                 .clear()
                 .with_context(|| format!("failed to clear {}", self.run.root().display()))?;
@@ -162,6 +165,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         first_rank: 0,
         tasks: tasks(parallel)?,
         threads_per_worker: parallel.threads_per_worker,
+        unique: random_name(),
         options: parallel.options.clone(),
         max_running: parallel.max_running,
         max_array_size: parallel.max_array_size,
@@ -170,7 +174,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         max_failed_items: config.max_failed_items,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
         submitted: jiff::Timestamp::now().to_string(),
-        host: crate::identity::host(),
+        host: host(),
         argv: task_argv(run)?,
     })
 }
@@ -242,6 +246,8 @@ pub(crate) enum Event<'a> {
     Submitted(&'a [String]),
     /// These jobs, of an earlier submission, are still in a scheduler's hands; nothing is submitted.
     Joining(&'a [String]),
+    /// A host is lost or could not be reached, a scheduler lets all tasks wait.
+    News(&'a str),
     /// Nothing is left to start workers for; workers of another driver hold the rest.
     Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
@@ -274,8 +280,12 @@ pub(crate) fn submit_and_wait(
     let mut waiting = false;
     let mut rest = Rest::new();
     loop {
-        for _ in signals.iter_mut().flat_map(Signals::pending) {
+        for signal in signals.iter_mut().flat_map(Signals::pending) {
             let Some(under_way) = &mut under_way else { return Ok(Ending::Interrupted) };
+            // Whoever closes the laptop finds the jobs going on.
+            if signal == SIGHUP && under_way.outlives_us() {
+                return Ok(Ending::Interrupted);
+            }
             if interrupted {
                 under_way.kill();
                 return Ok(Ending::Interrupted);
@@ -285,10 +295,12 @@ pub(crate) fn submit_and_wait(
             under_way.stop(run)?;
         }
         let started = Instant::now();
-        if let Some(submitted) = &mut under_way
-            && submitted.ended(run)?
-        {
-            under_way = None;
+        if let Some(submitted) = &mut under_way {
+            let ended = submitted.ended(run)?;
+            submitted.news().iter().try_for_each(|news| watch(Event::News(news)))?;
+            if ended {
+                under_way = None;
+            }
         }
         let progress = survey.look().context("failed to read the run directory")?;
         watch(Event::Progress(&progress))?;

@@ -12,7 +12,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
-use crate::cluster::{Scheduler, State, TaskState, scheduler};
+use crate::cluster::{Options, Scheduler, State, TaskState, scheduler};
 use crate::job::Job;
 use crate::launch::ask;
 use crate::roster::{age, bury};
@@ -92,21 +92,25 @@ impl Inquiry {
         let mut inquiry = Self::read(run);
         let jobs = Job::read_all(run);
         let open = jobs.iter().filter(|job| !job.is_over(run) && !inquiry.over(run, job));
-        let mut by_cluster: BTreeMap<&str, Vec<(String, &Job)>> = BTreeMap::new();
+        // One question a cluster; jobs in two namespaces, say, are on two.
+        let mut questions: BTreeMap<_, Vec<(String, &Job)>> = BTreeMap::new();
         for job in open {
+            let Some(scheduler) = scheduler(&job.cluster) else { continue };
             if let Some(id) = job.submission(run).and_then(|submitted| submitted.id) {
-                by_cluster.entry(&job.cluster).or_default().push((id, job));
+                let (options, _) = Options::read(scheduler, &job.options);
+                let place = (scheduler.name(), scheduler.additions(&options).query);
+                questions.entry(place).or_default().push((id, job));
             }
         }
-        if by_cluster.is_empty() || !inquiry.due(run) {
+        if questions.is_empty() || !inquiry.due(run) {
             return Ok(inquiry);
         }
         // First the file, then the question: whoever looks now need not ask too.
         inquiry.write(run)?;
         let mut errors = Vec::new();
-        for (cluster, jobs) in by_cluster {
+        for ((cluster, additions), jobs) in questions {
             let Some(scheduler) = scheduler(cluster) else { continue };
-            match question(scheduler, run.root(), &jobs) {
+            match question(scheduler, run.root(), &jobs, additions) {
                 Ok(states) => inquiry.learn(&states, &jobs),
                 Err(error) => errors.push(error),
             }
@@ -115,8 +119,10 @@ impl Inquiry {
         inquiry.error = (!errors.is_empty()).then(|| errors.join("; "));
         inquiry.write(run)?;
         for (job, tasks) in &inquiry.jobs {
-            let over = tasks.iter().filter(|(_, known)| known.over());
-            over.for_each(|(task, known)| bury(run, *job, *task, known.words()));
+            // Not of silence: a scheduler may tell others' jobs to their owners alone.
+            let ended =
+                tasks.iter().filter(|(_, known)| matches!(known.state, Some(State::Ended(_))));
+            ended.for_each(|(task, known)| bury(run, *job, *task, known.words()));
         }
         Ok(inquiry)
     }
@@ -132,8 +138,13 @@ impl Inquiry {
             let whole = of_job.iter().find(|state| state.task.is_none());
             let known = self.jobs.entry(job.number).or_default();
             for task in 0..job.tasks.len() as u32 {
-                let own = of_job.iter().find(|state| state.task == Some(task));
+                let index = |state: &TaskState| state.task.map(|index| job.task_of(index));
+                let own = of_job.iter().find(|state| index(state) == Some(task));
                 let known = known.entry(task).or_default();
+                // That a whole array has ended is no news of this task.
+                let whole = whole.filter(|whole| {
+                    job.tasks.len() == 1 || !matches!(whole.state, State::Ended(_))
+                });
                 match own.or(whole) {
                     Some(told) => *known = Known { state: Some(told.state.clone()), misses: 0 },
                     None => known.misses += 1,
@@ -151,9 +162,11 @@ fn question(
     scheduler: &dyn Scheduler,
     dir: &Path,
     jobs: &[(String, &Job)],
+    additions: Vec<String>,
 ) -> Result<Vec<TaskState>, String> {
     let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
-    let argv = scheduler.query(&ids);
+    let mut argv = scheduler.query(&ids);
+    argv.extend(additions);
     let reply = ask(&argv, dir, None, &[]).map_err(|error| format!("{error:#}"))?;
     scheduler.states(&reply).map_err(|words| format!("`{}`: {words}", argv[0]))
 }

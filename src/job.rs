@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::atomic_file;
+use crate::cluster::Reply;
 use crate::config::OnItemError;
 use crate::identity::Process;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, gone};
 use crate::survey::Progress;
 
 /// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
@@ -28,6 +29,8 @@ pub(crate) struct Job {
     pub first_rank: u32,
     pub tasks: Vec<Task>,
     pub threads_per_worker: u32,
+    /// A few letters and digits that no other submission has.
+    pub unique: String,
     /// `parallel.options`, `parallel.max_running` and `parallel.max_array_size`.
     pub options: Map<String, Value>,
     pub max_running: Option<u32>,
@@ -91,6 +94,14 @@ pub(crate) struct Submitted {
     pub cancelled: bool,
 }
 
+impl Submitted {
+    /// What the scheduler said.
+    pub(crate) fn reply(&self) -> Reply {
+        let (stdout, stderr) = (self.stdout.clone(), self.stderr.clone());
+        Reply { code: self.code, stdout, stderr }
+    }
+}
+
 impl Note {
     fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()
@@ -99,7 +110,7 @@ impl Note {
 
 impl Job {
     /// The job with the number that it would get now, and nothing on disk.
-    pub(crate) fn as_next(mut self, run: &RunDir) -> Self {
+    pub(crate) fn numbered_next(mut self, run: &RunDir) -> Self {
         self.number = Self::numbers(run).last().unwrap_or(0) + 1;
         self.argv.extend(["--job".to_owned(), self.number.to_string()]);
         self
@@ -128,13 +139,20 @@ impl Job {
     /// The same without tasks for which there is no shard; a scheduler's queue is not for them.
     pub(crate) fn no_larger_than(&self, progress: &Progress) -> Self {
         let shards = progress.shards.todo + progress.shards.claimed;
-        let mut workers = 0;
+        let mut n_workers = 0;
         let needed = |task: &&Task| {
-            let before = workers;
-            workers += u64::from(task.workers);
-            before < shards.max(1)
+            let wanted = u64::from(n_workers) < shards.max(1);
+            n_workers += if wanted { task.workers } else { 0 };
+            wanted
         };
-        Self { tasks: self.tasks.iter().take_while(needed).cloned().collect(), ..self.clone() }
+        let tasks = self.tasks.iter().take_while(needed).cloned().collect();
+        Self { tasks, n_workers, ..self.clone() }
+    }
+
+    /// The task that a scheduler calls `index`. From 0 they are the same; where a scheduler counts
+    /// from 1 (OAR: its manual says 0, its code 1) the last one is task 0.
+    pub(crate) fn task_of(&self, index: u32) -> u32 {
+        index % (self.tasks.len() as u32).max(1)
     }
 
     /// The rank of a task's first worker.
@@ -145,23 +163,25 @@ impl Job {
 
     /// Notes the process that is a task of it.
     pub(crate) fn note_task(&self, run: &RunDir, task: u32, process: Process) -> Result<()> {
-        self.write_note(run, task, Note { run: run.id(), process, log: None })
+        self.write_note(run, task, &Note { run: run.id(), process, log: None })
     }
 
     /// Notes that this process is a task of it.
     pub(crate) fn enter_task(&self, run: &RunDir, task: u32) -> Result<()> {
         let log = std::fs::read_link("/proc/self/fd/2").ok().filter(|path| path.is_file());
-        self.write_note(run, task, Note { run: run.id(), process: Process::current(), log })
+        self.write_note(run, task, &Note { run: run.id(), process: Process::current(), log })
     }
 
     /// Notes that this process, which is a task of it, has no workers any more.
     pub(crate) fn leave_task(&self, run: &RunDir, task: u32) -> Result<()> {
         let (from, to) = (run.task_json(self.number, task), run.ended_task_json(self.number, task));
-        std::fs::rename(&from, &to).with_context(|| format!("failed to rename {}", from.display()))
+        // A second copy of the task, started by a scheduler beside this one, may have left first.
+        gone(std::fs::rename(&from, &to))
+            .with_context(|| format!("failed to rename {}", from.display()))
     }
 
-    fn write_note(&self, run: &RunDir, task: u32, note: Note) -> Result<()> {
-        write(&run.task_json(self.number, task), &serde_json::to_vec(&note)?)
+    fn write_note(&self, run: &RunDir, task: u32, note: &Note) -> Result<()> {
+        write(&run.task_json(self.number, task), &serde_json::to_vec(note)?)
     }
 
     /// Notes what came of handing it to a scheduler.

@@ -84,13 +84,14 @@ fn run(
     config: &Config,
     watch: &mut dyn FnMut(&Planned, &Progress) -> Result<()>,
 ) -> Result<Planned> {
-    let planned = plan(config, false)?.establish()?;
+    let planned = plan(config, false)?;
     let job = job(config, &planned.run)?;
+    let planned = planned.establish()?;
     Stop::withdraw(&planned.run)?;
     let resubmits = config.parallel.max_resubmits;
     let ending = submit_and_wait(&planned, &job, resubmits, None, &mut |event| match event {
         Event::Progress(progress) => watch(&planned, progress),
-        Event::Submitted(_) | Event::Joining(_) | Event::Waiting | Event::Stopping => Ok(()),
+        _ => Ok(()),
     })?;
     let place = planned.run.root().display();
     if ending != Ending::Complete {

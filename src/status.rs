@@ -121,6 +121,8 @@ pub(crate) struct JobStatus {
     pub cluster: String,
     /// The scheduler's name for it.
     pub id: Option<String>,
+    /// What the scheduler said instead of taking it.
+    pub refused: Option<String>,
     pub submitted: String,
     /// Where it was submitted.
     pub host: String,
@@ -220,7 +222,8 @@ impl Status {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
         let last = self.jobs.last().map_or(0, |job| job.number);
         let started = self.workers.iter().any(|worker| worker.job == last);
-        if last > 0 && !started && self.state == State::Incomplete {
+        let refused = self.jobs.last().and_then(|job| job.refused.as_ref());
+        if last > 0 && !started && refused.is_none() && self.state == State::Incomplete {
             troubles.insert("never started; see the log of its task".to_owned(), 1);
         }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
@@ -279,7 +282,7 @@ impl UnfinishedShard {
             task: worker.map(|worker| worker.task),
             items: Some(claim.items),
             total: claim.total,
-            rate: rate(run, claim),
+            rate: rate(run, claim).filter(|_| state == ShardStanding::Running),
             seen: age(run, &run.worker(&claim.worker)).ok().map(|age| age.as_secs()),
             log: if ill { last_lines(&run.log(&claim.worker)) } else { Vec::new() },
         }
@@ -311,6 +314,10 @@ impl JobStatus {
         let mut status = Self {
             number: job.number,
             cluster: job.cluster.clone(),
+            refused: submission
+                .as_ref()
+                .filter(|submitted| submitted.id.is_none())
+                .map(|submitted| submitted.reply().complaint()),
             id: submission.and_then(|submitted| submitted.id),
             submitted: job.submitted.clone(),
             host: job.host.clone(),

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::fail::{Exit, Fail};
 use super::status::find_run;
+use crate::job::Job;
 use crate::refused::Refused;
 use crate::roster::{Ended, Life, Worker, at_work};
 use crate::run_dir::RunDir;
@@ -44,9 +45,9 @@ impl Logs {
         loop {
             let workers = Worker::read_all(run);
             let alive = !at_work(run).is_empty();
-            for name in run.log_names()? {
+            for (name, path) in files(run)? {
                 let worker = workers.iter().find(|worker| worker.worker == name);
-                let new = read_from(&run.log(&name), printed.get(&name).copied().unwrap_or(0))?;
+                let new = read_from(&path, printed.get(&name).copied().unwrap_or(0))?;
                 if new.is_empty() || !self.wants(run, &name, worker) {
                     continue;
                 }
@@ -77,6 +78,18 @@ impl Logs {
         };
         named && (ill || !self.failed)
     }
+}
+
+/// All logs by name: the run's own, and those that tasks write where the user's options say.
+fn files(run: &RunDir) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let own = run.log_names()?.into_iter().map(|name| (name.clone(), run.log(&name)));
+    let folder = run.logs().canonicalize()?;
+    let elsewhere = Job::task_logs(run).into_iter().filter(|path| !path.starts_with(&folder));
+    let elsewhere = elsewhere.filter(|path| path.is_file());
+    // Some schedulers give their logs names of their own.
+    let other = run.other_logs()?.into_iter();
+    let elsewhere = other.chain(elsewhere);
+    Ok(own.chain(elsewhere.map(|path| (path.display().to_string(), path))).collect())
 }
 
 fn fate(run: &RunDir, worker: Option<&Worker>) -> String {

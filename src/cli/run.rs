@@ -13,13 +13,14 @@ use crate::claim::Claim;
 use crate::collect::collect_and_merge;
 use crate::config::Config;
 use crate::drive::{Ending, Event, Planned, job, plan, submit_and_wait};
+use crate::job::Job;
 use crate::roster::{Ended, Life, Place, Worker, at_work, life, reserve_name, touch};
 use crate::run_dir::{ERRORS, RunDir, ShardState, gone};
 use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
-use crate::submit::UnderWay;
 use crate::survey::Survey;
+use crate::under_way::UnderWay;
 
 /// Run a stage, wait, and collect its records.
 ///
@@ -57,6 +58,12 @@ impl Run {
             say(super::check::describe(&config, &planned)?.trim_end())?;
             return Ok(Exit::Done);
         }
+        // What cannot be started is refused before anything is on disk, or goes from it. A run that is
+        // on disk may be complete.
+        let job = match next_job(&config, &planned.run) {
+            Err(fail) if !planned.resumes => return Err(fail),
+            job => job,
+        };
         let planned = planned.establish()?;
         if !at_work(&planned.run).is_empty() {
             let run = planned.run.root().display();
@@ -67,9 +74,9 @@ impl Run {
             retry_failed(&planned.run)?;
         }
         if self.detach || config.detach {
-            return self.detached(&config, &planned);
+            return self.detached(&config, &planned, job);
         }
-        let ending = self.wait(stages, &config, &planned)?;
+        let ending = self.wait(stages, &config, &planned, job?)?;
         if ending == Ending::Complete {
             collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
         }
@@ -82,7 +89,12 @@ impl Run {
         Ok(if ending == Ending::Interrupted { Exit::Interrupted } else { report.exit() })
     }
 
-    fn detached(&self, config: &Config, planned: &Planned) -> Result<Exit, Fail> {
+    fn detached(
+        &self,
+        config: &Config,
+        planned: &Planned,
+        job: Result<Job, Fail>,
+    ) -> Result<Exit, Fail> {
         let run = &planned.run;
         let progress = Survey::new(run, &planned.spec).look()?;
         let cluster = &config.parallel.env;
@@ -92,10 +104,11 @@ impl Run {
             let jobs = jobs(&earlier.ids(run));
             format!("{jobs} of {cluster} has it already; nothing was submitted")
         } else {
-            let job = job(config, run)?.no_larger_than(&progress);
+            let job = job?.no_larger_than(&progress);
             let mut submitted = UnderWay::submit(run, &job, true)?;
-            for host in submitted.settle(run)? {
-                tell(format!("warning: {host}"));
+            submitted.settle(run)?;
+            for news in submitted.news() {
+                tell(format!("warning: {news}"));
             }
             let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
             match submitted.ids(run).as_slice() {
@@ -118,9 +131,14 @@ impl Run {
         Ok(Exit::Done)
     }
 
-    fn wait(&self, stages: &[Stage], config: &Config, planned: &Planned) -> Result<Ending, Fail> {
+    fn wait(
+        &self,
+        stages: &[Stage],
+        config: &Config,
+        planned: &Planned,
+        job: Job,
+    ) -> Result<Ending, Fail> {
         let Planned { run, spec, .. } = planned;
-        let job = job(config, run)?;
         if self.in_process {
             if !Survey::new(run, spec).look()?.complete() {
                 let ended = processes::work_in_process(stages, run, spec, job.register(run)?)?;
@@ -143,6 +161,7 @@ impl Run {
                 Event::Joining(ids) => {
                     bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
                 }
+                Event::News(news) => bar.say(&format!("warning: {news}")),
                 Event::Waiting => bar.say("waiting for workers of another `run`"),
                 Event::Stopping => bar.say("stopping the workers; once more to kill them"),
             }
@@ -151,6 +170,16 @@ impl Run {
         bar.end();
         Ok(ending?)
     }
+}
+
+/// The next submission; says where GPUs stay idle.
+fn next_job(config: &Config, run: &RunDir) -> Result<Job, Fail> {
+    let job = job(config, run)?;
+    for task in job.tasks.iter().filter(|task| task.devices.len() > task.workers as usize) {
+        let (workers, gpus) = (task.workers, task.devices.len());
+        tell(format!("warning: n_workers={workers} < num_gpus={gpus}: the other GPUs stay idle"));
+    }
+    Ok(job)
 }
 
 /// `job 12`, `jobs 12, 13`.

@@ -213,10 +213,15 @@ pub(super) fn troubles(status: &RunStatus) -> Vec<String> {
         let folder = RunDir::new(&status.output_dir).shard(*shard, ShardState::Todo);
         format!("shard {shard} is gone; `mkdir {}` puts it back, empty", folder.display())
     });
+    let refused = status.jobs.iter().filter_map(|job| {
+        let words = job.refused.as_ref()?;
+        Some(format!("{} did not take job {}: {words}", job.cluster, job.number))
+    });
     // While somebody works, a folder that is not seen is being renamed.
     let missing = missing.filter(|_| status.state != State::Running);
     stop.into_iter()
         .chain(missing)
+        .chain(refused)
         .chain(troubles.map(|(trouble, many)| format!("{}: {trouble}", count(many, "worker"))))
         .collect()
 }

@@ -2,18 +2,28 @@
 //!
 //! A batch scheduler is a dialect: one file with a unit struct that turns an [`Order`] into text and
 //! the scheduler's replies into values, and one line in [`SCHEDULERS`]. Nothing here touches files,
-//! processes, the environment or the clock: `submit` and `queue_state` do what a dialect says.
+//! processes, the environment or the clock: `submit` and `inquiry` do what a dialect says.
 //! Other clusters are lists of [`places`] at which tasks are started one by one.
 
 use serde::{Deserialize, Serialize};
 
+mod digits;
 mod finding;
+mod htcondor;
+mod kube;
+mod lsf;
+mod moab;
+mod oar;
 mod options;
+mod pbs;
+mod pbs_lines;
 mod places;
 mod script;
+mod sge;
 mod slurm;
 #[cfg(test)]
 mod tests;
+mod torque;
 mod units;
 
 pub(crate) use finding::{Finding, Weight};
@@ -22,11 +32,27 @@ pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
 /// The dialects, by the word after `env:`.
-pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[&slurm::Slurm];
+pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[
+    &slurm::Slurm,
+    &pbs::Pbs,
+    &torque::Torque,
+    &sge::Sge,
+    &lsf::Lsf,
+    &htcondor::HtCondor,
+    &oar::Oar,
+    &moab::Moab,
+    &kube::Kube,
+];
 
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
     SCHEDULERS.iter().find(|scheduler| scheduler.name() == env).copied()
+}
+
+/// All words that `env:` may be.
+pub(crate) fn clusters() -> impl Iterator<Item = &'static str> {
+    let places = ["local", "local_gpu", "ssh"].into_iter();
+    places.chain(SCHEDULERS.iter().map(|scheduler| scheduler.name()))
 }
 
 /// A batch scheduler's dialect: an order in, text out; replies in, values out.
@@ -40,7 +66,8 @@ pub(crate) trait Scheduler: Sync {
     /// Which common options it must have, and what it takes a bare `walltime` for.
     fn habits(&self) -> Habits;
 
-    /// What a user's own line begins with that sets the time limit instead of `walltime`.
+    /// What a user's own line begins with that sets the time limit instead of `walltime`; what ends in
+    /// `=` may stand anywhere in it.
     fn time_directives(&self) -> &'static [&'static str] {
         &[]
     }
@@ -62,7 +89,7 @@ pub(crate) trait Scheduler: Sync {
     }
 
     /// The command that tells how many tasks an array may have, and how to read its stdout.
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         None
     }
 
@@ -79,11 +106,37 @@ pub(crate) trait Scheduler: Sync {
     /// The command that ends these jobs, queued or running.
     fn cancel(&self, ids: &[String]) -> Vec<String>;
 
+    /// What [`cancel`](Self::cancel) says of jobs that have just ended by themselves.
+    fn already_gone(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether [`Order::max_running`] has an effect.
+    fn throttles(&self) -> bool {
+        true
+    }
+
     /// What the names of variables begin with that a job's own environment has and that would
     /// change a submission made from within it.
     fn job_variables(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// What options add to [`query`](Self::query) and [`cancel`](Self::cancel) of a job that was
+    /// submitted with them, to be kept with it: where it is, what the user wants there.
+    fn additions(&self, _options: &Options) -> Additions {
+        Additions::default()
+    }
+}
+
+/// A command, and how to read the limit in its stdout.
+pub(crate) type LimitQuestion = (Vec<String>, fn(&str) -> Option<u32>);
+
+/// Words that commands end with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Additions {
+    pub query: Vec<String>,
+    pub cancel: Vec<String>,
 }
 
 /// What differs between schedulers in the meaning of the common options.
@@ -126,6 +179,10 @@ pub(crate) struct Order<'a> {
     pub folder: &'a str,
     /// What names of log files in that directory begin with.
     pub log: &'a str,
+    /// That directory: absolute, for tasks that do not start in it.
+    pub submit_dir: &'a str,
+    /// A few letters and digits, in lower case, that no other submission has.
+    pub unique: &'a str,
 }
 
 /// A job as text.
@@ -149,11 +206,24 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// What to show of a reply that is no answer: the last line that says something.
+    /// Whether its text has one of these phrases.
+    pub(crate) fn says(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|words| self.stderr.contains(words) || self.stdout.contains(words))
+    }
+
+    /// What to show of a reply that is no answer: the last lines that say something.
     pub(crate) fn complaint(&self) -> String {
-        let said = [&self.stderr, &self.stdout].into_iter().flat_map(|text| text.lines().rev());
-        let last = said.map(str::trim).find(|line| !line.is_empty());
-        last.map_or_else(|| "it said nothing".to_owned(), str::to_owned)
+        const LINES: usize = 3;
+        let said = |text: &str| -> Vec<String> {
+            let lines = text.lines().map(|line| line.trim().to_owned());
+            lines.filter(|line| !line.is_empty()).collect()
+        };
+        let errors = said(&self.stderr);
+        let lines = if errors.is_empty() { said(&self.stdout) } else { errors };
+        match lines.len() {
+            0 => "it said nothing".to_owned(),
+            n => lines[n.saturating_sub(LINES)..].join("; "),
+        }
     }
 }
 

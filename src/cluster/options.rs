@@ -39,21 +39,33 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 /// What dask-jobqueue needs for its own processes and nothing here has a use for.
 const DASK_ONLY: &[&str] = &[
     "asynchronous",
+    "auth",
     "config_name",
+    "create_mode",
+    "custom_cluster_spec",
     "dashboard_address",
     "death_timeout",
     "extra",
     "host",
+    "idle_timeout",
     "interface",
+    "jupyter",
     "loop",
     "memory_limit",
+    "n_workers",
     "name",
     "nanny",
+    "port_forward_cluster_ip",
     "protocol",
+    "quiet",
+    "resource_timeout",
     "scheduler_cls",
+    "scheduler_forward_port",
     "scheduler_options",
+    "scheduler_service_type",
     "security",
     "shared_temp_directory",
+    "shutdown_on_close",
     "silence_logs",
     "worker_command",
     "worker_extra_args",
@@ -69,25 +81,6 @@ const ALSO_SAID: &[(&str, &str)] = &[
     ("time", "walltime"),
     ("timeout", "walltime"),
     ("log_dir", "log_directory"),
-];
-
-/// TO COME: own options of dialects that are being written; goes when they are there.
-const TO_COME: &[&str] = &[
-    "cancel_command_extra",
-    "disk",
-    "env",
-    "hosts",
-    "image",
-    "lsf_units",
-    "mem",
-    "memory_per_core_property_name",
-    "namespace",
-    "ncpus",
-    "resource_spec",
-    "resources",
-    "submit_command_extra",
-    "use_stdin",
-    "volumes",
 ];
 
 /// The options of one scheduler, checked.
@@ -126,7 +119,7 @@ impl Options {
         scheduler: &dyn Scheduler,
         given: &Map<String, Value>,
     ) -> (Self, Vec<Finding>) {
-        let mut reader = Reader { given: Map::new(), found: Vec::new() };
+        let mut reader = Reader { given: Map::new(), no_walltime: false, found: Vec::new() };
         reader.sort_out(scheduler, given);
         let mut options = reader.options(scheduler);
         options.time_limit = options.time_limit(scheduler);
@@ -140,13 +133,18 @@ impl Options {
     fn time_limit(&self, scheduler: &dyn Scheduler) -> Option<Duration> {
         let (habits, starts) = (scheduler.habits(), scheduler.time_directives());
         let of_line = |line: &String| {
-            let value = starts.iter().find_map(|start| line.trim().strip_prefix(start))?;
+            let value = starts.iter().find_map(|start| match start.ends_with('=') {
+                // One of several resources in a line.
+                true => Some(line.split_once(start)?.1),
+                false => line.trim().strip_prefix(start),
+            })?;
             let value =
                 value.split([',', ' ']).next().unwrap_or_default().trim_matches(['"', '\'']);
             Some(walltime(value, habits.two_fields, habits.bare_number))
         };
         // The last of several lines counts; one that is not understood leaves the limit open.
-        if let Some(own) = self.extra.iter().filter_map(of_line).next_back() {
+        let spec = self.own_text("resource_spec");
+        if let Some(own) = spec.iter().chain(&self.extra).filter_map(of_line).next_back() {
             return own;
         }
         let skipped = |part: &String| starts.iter().any(|start| start.contains(part.trim()));
@@ -163,6 +161,11 @@ impl Options {
         self.own(key).and_then(text)
     }
 
+    /// The same as words of a command line, where it is a list of texts or numbers.
+    pub(super) fn own_words(&self, key: &str) -> Option<Vec<String>> {
+        self.own(key)?.as_array()?.iter().map(text).collect()
+    }
+
     /// Whether the user wrote a directive that has this part.
     pub(super) fn extra_has(&self, part: &str) -> bool {
         self.extra.iter().any(|line| line.contains(part))
@@ -170,7 +173,10 @@ impl Options {
 }
 
 struct Reader {
+    /// What is given and not null, by the one name.
     given: Map<String, Value>,
+    /// `walltime: null`: no limit is to be asked for.
+    no_walltime: bool,
     found: Vec<Finding>,
 }
 
@@ -201,23 +207,24 @@ impl Reader {
         }
         self.found.extend(without_effect("Dask-only, no effect here", &of_dask));
         self.found.extend(without_effect(&format!("no effect on `{env}`"), &of_others));
+        self.no_walltime = given.get("walltime").is_some_and(Value::is_null);
         self.given.retain(|_, value| !value.is_null());
     }
 
     fn options(&mut self, scheduler: &dyn Scheduler) -> Options {
         let habits = scheduler.habits();
-        let given_walltime = self.given.contains_key("walltime");
+        let default =
+            habits.default_walltime.filter(|_| !self.no_walltime).map(Duration::from_secs);
         if habits.needs_cores_and_memory
             && ["cores", "memory"].iter().any(|key| !self.given.contains_key(*key))
         {
             let env = scheduler.name();
             let message = format!("`{env}` needs `cores` and `memory` of a job in the options");
-            let hint = "such as `cores: 4` and `memory: 8GB`; without a use for them on this \
-                        cluster, see `job_directives_skip`";
+            let hint = "such as `cores: 4` and `memory: 8GB`; `job_directives_skip` leaves out \
+                        lines that a site does not want";
             self.found.push(Finding::error("", message, hint));
         }
         let cores = self.whole("cores").unwrap_or(1);
-        let default = habits.default_walltime.map(Duration::from_secs);
         Options {
             cores,
             memory: self.memory(),
@@ -225,7 +232,7 @@ impl Reader {
             job_name: self.line("job_name"),
             queue: self.line("queue"),
             account: self.line("account"),
-            walltime: if given_walltime { self.walltime(habits) } else { default },
+            walltime: self.walltime(habits).or(default),
             time_limit: None,
             extra: self.lines("job_extra_directives"),
             skip: self.lines("job_directives_skip"),
@@ -364,7 +371,6 @@ impl Reader {
 /// names it means to be for several.
 pub(crate) fn known_elsewhere(key: &str) -> bool {
     COMMON.contains(&key)
-        || TO_COME.contains(&key)
         || known_to_ssh(key)
         || OTHER_NAMES.iter().any(|(other, _)| *other == key)
         || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))

@@ -3,7 +3,8 @@
 use super::script::{Shell, directives, script};
 use super::units::days_hms;
 use super::{
-    Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
+    TaskState,
 };
 
 pub(super) struct Slurm;
@@ -92,7 +93,7 @@ impl Scheduler for Slurm {
         Some(argv)
     }
 
-    fn array_limit(&self) -> Option<(Vec<String>, fn(&str) -> Option<u32>)> {
+    fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["scontrol", "show", "config"].map(String::from).into();
         // The highest index is one below MaxArraySize, slurm.conf(5): so many tasks from index 0.
         Some((argv, |reply| {

@@ -45,7 +45,13 @@ fn case(scheduler: &dyn Scheduler, yaml: &str) -> Case {
     Case { tasks, max_running: number("max_running"), options, findings }
 }
 
-fn submission(scheduler: &dyn Scheduler, case: &Case, command: &[String], dir: &str) -> Submission {
+fn submission(
+    scheduler: &dyn Scheduler,
+    case: &Case,
+    command: &[String],
+    dir: &str,
+    submit_dir: &str,
+) -> Submission {
     let order = Order {
         name: case.options.job_name.as_deref().unwrap_or("espnet3-vad"),
         tasks: case.tasks,
@@ -56,6 +62,8 @@ fn submission(scheduler: &dyn Scheduler, case: &Case, command: &[String], dir: &
         threads_per_worker: case.options.cores / case.options.processes.max(1),
         folder: "../jobs/001",
         log: "job.001",
+        submit_dir,
+        unique: "3f9a1c",
     };
     scheduler.submission(&order)
 }
@@ -98,7 +106,13 @@ fn what_is_rendered() {
             let case = case(*scheduler, &yaml);
             let mut text = case.findings.clone();
             if !text.ends_with("(refused)\n") {
-                let made = submission(*scheduler, &case, &command, "/home/ann/my recipe");
+                let made = submission(
+                    *scheduler,
+                    &case,
+                    &command,
+                    "/home/ann/my recipe",
+                    "/data/exp/vad/logs",
+                );
                 text += &format!("$ {}\n", shell_words::join(&made.argv));
                 for (file, content) in &made.files {
                     text += &format!("---- {file}\n{content}");
@@ -121,8 +135,10 @@ fn read_reply(text: &str) -> (Reply, String) {
     let section = |name: &str| {
         let (_, rest) = format!("\n{text}")
             .split_once(&format!("\n---- {name}\n"))
-            .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
-        Some(rest.split_once("\n---- ").map_or(rest.clone(), |(own, _)| format!("{own}\n")))
+            .map(|(a, b)| (a.to_owned(), format!("\n{b}")))?;
+        // An empty section is followed by the next one at once.
+        let own = rest.split_once("\n---- ").map_or(rest.clone(), |(own, _)| format!("{own}\n"));
+        Some(own[1..].to_owned())
     };
     let code = text.lines().find_map(|line| line.strip_prefix("exit ")?.trim().parse().ok());
     let reply = Reply {
@@ -269,7 +285,7 @@ fn no_name_breaks_a_script() {
             let section = "n_workers: 3\noptions: {cores: 1, memory: 1GB, disk: 1GB, image: i, job_extra_directives: []}";
             let case = case(*scheduler, section);
             assert_eq!(case.findings.matches("Error").count(), 0, "{}", case.findings);
-            let made = submission(*scheduler, &case, &command, dir);
+            let made = submission(*scheduler, &case, &command, dir, dir);
             let Some((_, script)) = made.files.iter().find(|(file, _)| *file == "job.sh") else {
                 continue;
             };

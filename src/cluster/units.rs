@@ -23,7 +23,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
     let scale = match unit.as_str() {
         "" | "b" => 1.0,
         _ => {
-            let power = "kmgtp".find(unit.chars().next()?)? as i32 + 1;
+            let power = i32::try_from("kmgtp".find(unit.chars().next()?)?).ok()? + 1;
             match &unit[1..] {
                 "" | "b" => 1000f64.powi(power),
                 "i" | "ib" => 1024f64.powi(power),

@@ -27,26 +27,10 @@ pub(super) const PARALLEL: &[&str] = &[
     "allow_overwrite_lock",
 ];
 
-/// What `parallel.env` may be.
-pub(super) const ENVS: &[&str] = &[
-    "local",
-    "local_gpu",
-    "ssh",
-    "slurm",
-    "pbs",
-    "torque",
-    "sge",
-    "lsf",
-    "htcondor",
-    "oar",
-    "moab",
-    "kube",
-];
-
 /// The keys of `parallel.options` that mean something when `env` is `local`.
 pub(super) const LOCAL_OPTIONS: &[&str] = &["threads_per_worker"];
 
-/// What Dask's LocalCluster and its workers also take, and we need not.
+/// What Dask's LocalCluster and LocalCUDACluster and their workers also take, and we need not.
 pub(super) const DASK_OPTIONS: &[&str] = &[
     "asynchronous",
     "blocked_handlers",
@@ -54,14 +38,22 @@ pub(super) const DASK_OPTIONS: &[&str] = &[
     "dashboard_address",
     "data",
     "death_timeout",
+    "device_memory_limit",
+    "enable_cudf_spill",
+    "enable_infiniband",
+    "enable_nvlink",
+    "enable_rdmacm",
+    "enable_tcp_over_ucx",
     "extensions",
     "heartbeat_interval",
     "host",
     "interface",
+    "jit_unspill",
     "lifetime",
     "lifetime_restart",
     "lifetime_stagger",
     "local_directory",
+    "log_spilling",
     "memory_limit",
     "memory_pause_fraction",
     "memory_spill_fraction",
@@ -69,6 +61,7 @@ pub(super) const DASK_OPTIONS: &[&str] = &[
     "memory_terminate_fraction",
     "name",
     "nanny",
+    "pre_import",
     "preload",
     "preload_argv",
     "preload_nanny",
@@ -76,6 +69,14 @@ pub(super) const DASK_OPTIONS: &[&str] = &[
     "processes",
     "protocol",
     "resources",
+    "rmm_allocator_external_lib_list",
+    "rmm_async",
+    "rmm_log_directory",
+    "rmm_managed_memory",
+    "rmm_maximum_pool_size",
+    "rmm_pool_size",
+    "rmm_release_threshold",
+    "rmm_track_allocations",
     "scheduler_kwargs",
     "scheduler_port",
     "scheduler_sync_interval",

@@ -262,7 +262,10 @@ fn values() {
             (config.parallel.section.as_str(), config.parallel.env.as_str()),
             ("parallel_gpu", "slurm")
         );
-        assert_eq!(Value::Object(config.parallel.options), json!({"queue": "a"}));
+        assert_eq!(
+            Value::Object(config.parallel.options),
+            json!({"queue": "a", "cores": 1, "memory": "1GB"})
+        );
     }
 }
 

@@ -5,13 +5,14 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::processes::{kill_all, send};
-use super::until::until;
+use super::until::{BOUND, until_within};
 
 /// A folder with `conf.yaml`; `run` in it is the run directory. Whatever still works there is
 /// killed when this is dropped.
@@ -135,11 +136,16 @@ impl Recipe {
 
     /// The bytes that a run of the same config gives that nothing happens to.
     pub(crate) fn undisturbed(&self) -> String {
+        self.undisturbed_with_code(0)
+    }
+
+    /// The same of a run that ends with another exit code.
+    pub(crate) fn undisturbed_with_code(&self, code: i32) -> String {
         self.release();
         let root = self.path("undisturbed");
         let output_dir = format!("output_dir={}", root.display());
-        let arguments = ["--set", &output_dir, "--set", "toy.sleep_ms=0"];
-        self.run(&arguments).expect_code(0);
+        let here = ["--set", "parallel.env=local", "--set", "toy.sleep_ms=0"];
+        self.run(&[&["--set", &output_dir], &here[..]].concat()).expect_code(code);
         fs::read_to_string(root.join("results.jsonl")).expect("was collected")
     }
 
@@ -206,9 +212,13 @@ impl Call {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    pub(crate) fn wait(mut self) -> Ended {
-        let status =
-            until("the program to end", || self.child.try_wait().expect("it is our child"));
+    pub(crate) fn wait(self) -> Ended {
+        self.wait_within(BOUND)
+    }
+
+    pub(crate) fn wait_within(mut self, bound: Duration) -> Ended {
+        let ended = || self.child.try_wait().expect("it is our child");
+        let status = until_within("the program to end", bound, ended);
         let read = |path| String::from_utf8_lossy(&fs::read(path).expect("is there")).into_owned();
         Ended { status, out: read(&self.out), err: read(&self.err) }
     }

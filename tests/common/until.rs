@@ -6,13 +6,22 @@ use std::time::{Duration, Instant};
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Asks until there is an answer; panics, naming `what`, when it takes too long.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    until_within(what, BOUND, ask)
+}
+
+/// The same with a bound of its own.
+pub(crate) fn until_within<T>(
+    what: &str,
+    bound: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> T {
     let since = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(since.elapsed() < BOUND, "waited {BOUND:?} for {what}");
+        assert!(since.elapsed() < bound, "waited {bound:?} for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -45,6 +45,9 @@ struct ToyProvider {
     /// A field of every record, where it is given.
     #[serde(default)]
     salt: String,
+    /// Environment variables that the log tells.
+    #[serde(default)]
+    tell: Vec<String>,
     /// So many bytes more in every record.
     #[serde(default)]
     pad: usize,
@@ -130,6 +133,9 @@ impl EnvironmentProvider for ToyProvider {
 
     fn build_env_local(&self) -> Result<Env> {
         say("building the env");
+        for name in &self.tell {
+            say(&format!("{name}={}", std::env::var(name).unwrap_or_default()));
+        }
         if let Some(fault) = self.env {
             strike(fault)?;
         }

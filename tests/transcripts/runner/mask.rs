@@ -17,6 +17,11 @@ const MASKS: &[(&str, &str)] = &[
     ("\"host\":\"~\"", "\"host\":\"[HOST]\""),
     ("\"boot\":\"~ pid:[*]\"", "\"boot\":\"[BOOT]\""),
     ("\"run\":*", "\"run\":[INODE]"),
+    (", seen * s ago", ", seen [N] s ago"),
+    ("  running, *.*/s", "  running, [RATE]/s"),
+    ("\"seen\": *", "\"seen\": [SECONDS]"),
+    ("\"rate\": *.*", "\"rate\": [RATE]"),
+    ("\"unique\": \"????????\"", "\"unique\": \"[UNIQUE]\""),
 ];
 
 /// `text` without what differs from run to run.
