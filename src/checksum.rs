@@ -32,7 +32,6 @@ pub fn sha256(path: &Path) -> Result<String> {
 
 /// The SHA-256 of bytes in lower-case hexadecimal.
 #[must_use]
-#[cfg(feature = "candle")]
 pub(crate) fn sha256_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

@@ -191,8 +191,12 @@ fn tasks(parallel: &Parallel) -> Result<Vec<Task>> {
     }
     match parallel.env.as_str() {
         "ssh" => {
-            let spread = Ssh::read(&parallel.options).0.spread(workers);
-            let on = |(host, workers)| Task { host: Some(host), ..Task::of(workers) };
+            let (ssh, _) = Ssh::read(&parallel.options);
+            let spread = ssh.spread(workers);
+            let on = |(host, workers)| match ssh.stage {
+                true => Task { staged_on: Some(host), ..Task::of(workers) },
+                false => Task { host: Some(host), ..Task::of(workers) },
+            };
             Ok(spread.map_err(|most| too_few_hosts(workers, most))?.into_iter().map(on).collect())
         }
         "local_gpu" => {

@@ -55,6 +55,10 @@ pub(crate) struct Task {
     /// Where it is started; `None`: here, or where the scheduler says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The host whose workers it provides for, by a courier that is started here: they share no
+    /// directory with this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staged_on: Option<String>,
     /// One GPU for each worker, as `CUDA_VISIBLE_DEVICES` names it; none: those of the task.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,

@@ -1,7 +1,7 @@
 //! The only module that starts other programs, and the one that signals them.
 
 use std::fs::{File, OpenOptions};
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A scheduler's command that has not answered after so long hangs; Slurm's own patience is 10 s.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// Between two looks whether a program that runs is still wanted.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// A program could not be started, or a scheduler did not do as it was told.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Started {
 
     /// Starts a program that ends when this process does, whatever this process dies of: it reads
     /// from a pipe that is closed then.
-    fn start_on_a_lifeline(argv: &[String], dir: &Path, log: &File) -> Result<Self> {
+    pub(crate) fn start_on_a_lifeline(argv: &[String], dir: &Path, log: &File) -> Result<Self> {
         let (reader, writer) = std::io::pipe().with_context(|| NotStarted::start(argv))?;
         let command = duct::cmd(&argv[0], &argv[1..]).stdin_file(reader);
         let started = Self::start_command(argv, &command, dir, log)?;
@@ -101,6 +104,11 @@ impl Started {
             .with_context(what)?;
         let pid = handle.pids()[0];
         Ok(Self { handle, pid, lifeline: None })
+    }
+
+    /// Writes to it, if it is on a lifeline.
+    pub(crate) fn tell(&self, text: &str) -> std::io::Result<()> {
+        self.lifeline.as_ref().map_or(Ok(()), |mut lifeline| lifeline.write_all(text.as_bytes()))
     }
 
     /// Asks it to end.
@@ -266,6 +274,41 @@ pub(crate) fn ask(
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     Ok(Reply { code: output.status.code(), stdout, stderr })
+}
+
+/// Runs one or more programs to their end, in `dir`, each one's output the next one's input, unless
+/// it is `enough` before. The exit code is 0 only if all succeed.
+///
+/// # Errors
+/// When one cannot be started, and when it is enough.
+pub(crate) fn ask_in_a_row(
+    argvs: &[Vec<String>],
+    dir: &Path,
+    enough: &dyn Fn() -> bool,
+) -> Result<Reply> {
+    let mut commands = argvs.iter().map(|argv| duct::cmd(&argv[0], &argv[1..]));
+    let first = commands.next().context("no command")?;
+    let all = commands.fold(first, |all, next| all.pipe(next));
+    let what = || argvs.iter().map(shell_words::join).collect::<Vec<_>>().join(" | ");
+    let handle = all
+        .dir(dir)
+        .stdin_null()
+        .stdout_capture()
+        .stderr_capture()
+        .unchecked()
+        .start()
+        .with_context(|| format!("failed to start `{}`", what()))?;
+    loop {
+        if let Some(output) = handle.wait_timeout(GLANCE)? {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+            return Ok(Reply { code: output.status.code(), stdout, stderr });
+        }
+        if enough() {
+            handle.kill()?;
+            anyhow::bail!("interrupted");
+        }
+    }
 }
 
 fn parent_arguments() -> [String; 2] {

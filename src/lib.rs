@@ -124,15 +124,22 @@ mod shard_writer;
 mod stop;
 
 // A worker.
+mod brought;
 mod computer;
+mod courier;
 mod deadline;
 mod failures;
+mod halt;
 mod in_hand;
 mod log;
 mod ordered;
+mod outpost;
 mod poison;
+mod provisions;
 mod queue;
+mod remote;
 mod shard_work;
+mod stage_files;
 mod vigil;
 mod worker;
 

@@ -22,6 +22,10 @@ pub(crate) const FOUND: &str = "found.json";
 /// In the folder of a shard under way: how far each shared file belongs to which record.
 pub(crate) const EXTENTS: &str = "extents.jsonl";
 
+/// What the names of couriers' folders begin with; the worker's random digits follow, so that they
+/// are scratch.
+const FETCHED: &str = ".fetched.";
+
 /// One run of one stage on disk: `output_dir`.
 #[derive(Debug, Clone)]
 pub(crate) struct RunDir {
@@ -47,7 +51,7 @@ pub(crate) struct ShardName {
 }
 
 impl ShardName {
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix("split.")?.splitn(3, '.');
         let shard = parts.next()?.parse().ok()?;
         let state = match (parts.next(), parts.next()) {
@@ -225,6 +229,30 @@ impl RunDir {
     /// failed items, or `cancel`.
     pub(crate) fn stop(&self) -> PathBuf {
         self.root.join("stop.json")
+    }
+
+    /// In the run directory on a host that gets its shards by courier: while it is there, and was
+    /// touched not long ago, more may come.
+    pub(crate) fn more(&self) -> PathBuf {
+        self.root.join("more")
+    }
+
+    /// There, too: shards that are not whole yet.
+    pub(crate) fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    /// Where a courier puts what comes from its host, before it is looked through.
+    pub(crate) fn fetched(&self, worker: &str) -> PathBuf {
+        self.root.join(format!("{FETCHED}{}", worker.trim_start_matches('w')))
+    }
+
+    /// The couriers, by name, whose such folders are there.
+    pub(crate) fn fetchers(&self) -> io::Result<Vec<String>> {
+        let names = std::fs::read_dir(&self.root)?.flatten().map(|entry| entry.file_name());
+        let random =
+            names.filter_map(|name| Some(name.to_str()?.strip_prefix(FETCHED)?.to_owned()));
+        Ok(random.map(|random| format!("w{random}")).collect())
     }
 
     /// Written by collect.

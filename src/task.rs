@@ -76,7 +76,12 @@ pub(crate) fn keep_workers(task: &Task<'_>) -> Result<()> {
 
 impl Task<'_> {
     fn workers(&self) -> u32 {
-        self.job.tasks.get(self.number as usize).map_or(0, |task| task.workers)
+        match self.job.tasks.get(self.number as usize) {
+            // Its courier.
+            Some(task) if task.staged_on.is_some() => 1,
+            Some(task) => task.workers,
+            None => 0,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The worker: builds the env once, then claims, computes and commits shards until none is left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -11,7 +12,7 @@ use crate::in_hand::InHand;
 use crate::job::Job;
 use crate::log::log;
 use crate::queue::Queue;
-use crate::roster::{Ended, Worker};
+use crate::roster::{Ended, Worker, age};
 use crate::run_dir::RunDir;
 use crate::shard_work::{Left, ShardWork};
 use crate::shard_writer::ShardWriter;
@@ -19,6 +20,12 @@ use crate::spec::Spec;
 use crate::stage::LoadedStage;
 use crate::stop::Stop;
 use crate::vigil::{self, Exits};
+
+/// Between two looks for shards that a courier may have brought.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A courier that was not there for so long will not come again. It may be busy with a large shard.
+const COURIER_LEASE: Duration = Duration::from_secs(1800);
 
 /// What a worker works on.
 pub(crate) struct Assignment {
@@ -70,7 +77,14 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         // The lock is held from claim to writer: a signal must not fall between.
         let mut hand = in_hand.lock();
         let claim = queue.next().context("failed to claim a shard")?;
-        let Some(claim) = claim else { return Ok(Ended::Finished) };
+        let Some(claim) = claim else {
+            if !more_to_come(run) {
+                return Ok(Ended::Finished);
+            }
+            drop(hand);
+            std::thread::sleep(PAUSE);
+            continue;
+        };
         if !run.worker(&worker.worker).exists() {
             // The directory was cleared or made anew: what it holds now is another run's.
             claim.give_back()?;
@@ -120,6 +134,11 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
             Some(Left::Stopped(stop)) => return Ok(Ended::Stopped { why: stop.to_string() }),
         }
     }
+}
+
+/// Whether a courier, on another host, may bring more shards.
+fn more_to_come(run: &RunDir) -> bool {
+    age(run, &run.more()).is_ok_and(|age| age < COURIER_LEASE)
 }
 
 fn commit(in_hand: &InHand) -> Result<()> {

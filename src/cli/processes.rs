@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use super::fail::Exit;
+use crate::courier::{Errand, carry};
 use crate::deadline::Deadline;
 use crate::job::Job;
 use crate::launch::{TASK, WORKER, end_with_parent, terminate};
@@ -105,8 +106,11 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
     let place = Place { job: job.number, task: process.task, rank: process.rank };
     let worker = Worker::enter(&run, &process.name, place).context("failed to enter the run")?;
     let spec = Spec::read(&run)?;
-    let stage = load_stage(stages, &spec)?;
     let after = process.after;
+    if let Some(host) = job.tasks.get(place.task as usize).and_then(|task| task.staged_on.clone()) {
+        return carry(&Errand { run, spec, job, worker, host, after });
+    }
+    let stage = load_stage(stages, &spec)?;
     let deadline = Arc::new(Deadline::at(process.ends_at.parse().ok()));
     work(&Assignment { run, spec, job, stage, worker, after, deadline, exits: WORKER_EXITS });
     Ok(())

@@ -1,5 +1,7 @@
 //! Clusters that are places: this machine's GPUs, and hosts that are reached by ssh.
 
+use std::path::{Component, Path};
+
 use serde_json::{Map, Value};
 
 use super::Finding;
@@ -7,7 +9,7 @@ use super::options::{text, unknown, without_effect};
 
 /// The options of `env: ssh`, in the words of dask's `SSHCluster`.
 const SSH_OPTIONS: &[&str] =
-    &["connect_options", "hosts", "stage", "stage_directory", "threads_per_worker"];
+    &["connect_options", "hosts", "stage", "stage_directory", "stage_files", "threads_per_worker"];
 
 /// What `SSHCluster` also takes for its own processes.
 const SSH_DASK_ONLY: &[&str] = &[
@@ -42,6 +44,8 @@ pub(crate) struct Ssh {
     pub stage: bool,
     /// Where on the hosts copies go.
     pub stage_directory: Option<String>,
+    /// What of the recipe goes there besides.
+    pub stage_files: Vec<String>,
 }
 
 /// Whether `env: ssh` understands the key.
@@ -82,12 +86,39 @@ impl Ssh {
             }
         }
         ssh.stage_directory = given.get("stage_directory").and_then(text);
+        ssh.stage_files = stage_files(given.get("stage_files"), &mut found);
+        for key in ["stage_directory", "stage_files"] {
+            if !ssh.stage && given.get(key).is_some_and(|value| !value.is_null()) {
+                let message = format!("`{key}` has no effect without `stage: true`");
+                let hint = "hosts that share this file system need no copies";
+                found.push(Finding::warning(key, message, hint));
+            }
+        }
         (ssh, found)
     }
 
     /// The command that runs `command` on a host.
     pub(crate) fn argv(&self, host: &str, command: &str) -> Vec<String> {
+        self.argv_with(&[], host, command)
+    }
+
+    /// The same by way of a socket: the command that `opens` it logs in for all others.
+    pub(crate) fn argv_over(
+        &self,
+        socket: &str,
+        opens: bool,
+        host: &str,
+        command: &str,
+    ) -> Vec<String> {
+        let master = if opens { "ControlMaster=yes" } else { "ControlMaster=no" };
+        // The user's own settings for all this come later, and the first one counts.
+        let path = format!("ControlPath={}", socket.replace('%', "%%"));
+        self.argv_with(&[master, "ControlPersist=no", &path], host, command)
+    }
+
+    fn argv_with(&self, first: &[&str], host: &str, command: &str) -> Vec<String> {
         let mut argv = vec!["ssh".to_owned()];
+        argv.extend(first.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
         // Nobody is there to type a password or to look at a host's key. A host that does not
         // answer for half a minute is lost. The user's ssh_config decides all the rest.
         for option in [
@@ -163,6 +194,32 @@ fn hosts(given: Option<&Value>, found: &mut Vec<Finding>) -> Vec<(String, Option
         found.push(Finding::error("hosts", "`hosts` names no host", HINT).of_value());
     }
     hosts
+}
+
+/// Files and folders below the recipe's directory.
+fn stage_files(given: Option<&Value>, found: &mut Vec<Finding>) -> Vec<String> {
+    const KEY: &str = "stage_files";
+    let names: Option<Vec<String>> = match given {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Array(items)) => items.iter().map(text).collect(),
+        Some(one) => text(one).map(|one| vec![one]),
+    };
+    let Some(names) = names else {
+        let message = "`stage_files` must be a list of paths";
+        found.push(Finding::error(KEY, message, "such as `stage_files: [data]`").of_value());
+        return Vec::new();
+    };
+    let plain = |name: &String| {
+        let mut parts = Path::new(name).components().peekable();
+        parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    for name in names.iter().filter(|name| !plain(name)) {
+        let message = format!("`{name}` is not below the recipe's directory");
+        let hint = "paths in `stage_files` are relative, without `.` and `..`; the hosts get them \
+                    below a directory of their own";
+        found.push(Finding::error(KEY, message, hint).of_value());
+    }
+    names
 }
 
 /// asyncssh's connection options, as arguments of ssh(1).
@@ -290,6 +347,10 @@ mod tests {
             (json!({"hosts": ["a*0"]}), "hosts"),
             (json!({"hosts": ["a b"]}), "hosts"),
             (json!({"hosts": "a", "host": "b"}), "host"),
+            (json!({"hosts": "a", "stage_files": ["data"]}), "stage_files"),
+            (json!({"hosts": "a", "stage": true, "stage_files": ["/data"]}), "stage_files"),
+            (json!({"hosts": "a", "stage": true, "stage_files": ["a/../../b"]}), "stage_files"),
+            (json!({"hosts": "a", "stage": true, "stage_files": [""]}), "stage_files"),
             (json!({"hosts": "a", "connect_options": {"password": "x"}}), "connect_options"),
             (json!({"hosts": "a", "connect_options": {"known_hosts": null}}), "connect_options"),
         ] {
