@@ -55,7 +55,7 @@ impl Cluster {
 
     /// `status --json` of the run.
     pub(crate) fn status(&self) -> serde_json::Value {
-        status(self.call(&["status", "--json", self.recipe.root_text()]))
+        status(&self.call(&["status", "--json", self.recipe.root_text()]))
     }
 
     /// The same while the scheduler cannot be asked.
@@ -64,7 +64,7 @@ impl Cluster {
         let down = |command: &mut Command| {
             command.env("FAKE_DOWN", "1");
         };
-        status(self.start_with(&args, down).wait())
+        status(&self.start_with(&args, down).wait())
     }
 
     /// How many calls of the commands begin with these words.
@@ -95,7 +95,7 @@ impl Cluster {
     }
 }
 
-fn status(ended: Ended) -> serde_json::Value {
+fn status(ended: &Ended) -> serde_json::Value {
     let mut runs: serde_json::Value = serde_json::from_str(&ended.out)
         .unwrap_or_else(|error| panic!("status: {error}: {ended:?}"));
     runs[0].take()

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154,SC1091,SC2086
 # What the fake schedulers share. A job is a folder below $FAKE_CLUSTER, a task a process in a session
 # of its own. Each fake says in `launch` how its scheduler starts a task.
 #
