@@ -41,7 +41,7 @@ impl Deadline {
         Self { end, longest: AtomicU64::new(0) }
     }
 
-    /// The second since 1970 at which work ends.
+    /// The second since 1970 at which work ends; `None`: whenever it is done.
     pub(crate) fn end(&self) -> Option<u64> {
         Some(self.end?.duration_since(UNIX_EPOCH).ok()?.as_secs())
     }
@@ -59,10 +59,8 @@ impl Deadline {
 
     /// Learns how long an item took.
     pub(crate) fn took(&self, time: Duration) {
-        if self.end.is_some() {
-            let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-            self.longest.fetch_max(nanos, Ordering::Relaxed);
-        }
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.longest.fetch_max(nanos, Ordering::Relaxed);
     }
 
     fn left(&self) -> Option<Duration> {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
 use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
@@ -18,7 +19,7 @@ use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
 use crate::survey::{Mark, Progress, Survey, mark};
-use crate::under_way::UnderWay;
+use crate::under_way::{UnderWay, cancel_all};
 
 /// A run that is ready to be submitted; nothing is on disk yet.
 pub(crate) struct Planned {
@@ -39,6 +40,7 @@ impl Planned {
                 let hint = format!("`espnet3-par cancel {run}` stops them");
                 return Err(Refused::new(format!("workers are at work in {run}"), hint).into());
             }
+            cancel_all(&self.run).context("failed to cancel what is queued of the old run")?;
             self.run
                 .clear()
                 .with_context(|| format!("failed to clear {}", self.run.root().display()))?;
@@ -240,8 +242,8 @@ pub(crate) enum Event<'a> {
     Submitted(&'a [String]),
     /// These jobs, of an earlier submission, are still in a scheduler's hands; nothing is submitted.
     Joining(&'a [String]),
-    /// A host is lost, or could not be reached; its work goes to others.
-    Lost(&'a str),
+    /// A host is lost or could not be reached, a scheduler lets all tasks wait.
+    News(&'a str),
     /// Nothing is left to start workers for; workers of another driver hold the rest.
     Waiting,
     /// The first signal: the workers are asked to stop. A second one kills them.
@@ -274,8 +276,12 @@ pub(crate) fn submit_and_wait(
     let mut waiting = false;
     let mut rest = Rest::new();
     loop {
-        for _ in signals.iter_mut().flat_map(Signals::pending) {
+        for signal in signals.iter_mut().flat_map(Signals::pending) {
             let Some(under_way) = &mut under_way else { return Ok(Ending::Interrupted) };
+            // Whoever closes the laptop finds the jobs going on.
+            if signal == SIGHUP && under_way.outlives_us() {
+                return Ok(Ending::Interrupted);
+            }
             if interrupted {
                 under_way.kill();
                 return Ok(Ending::Interrupted);
@@ -287,7 +293,7 @@ pub(crate) fn submit_and_wait(
         let started = Instant::now();
         if let Some(submitted) = &mut under_way {
             let ended = submitted.ended(run)?;
-            submitted.news().iter().try_for_each(|news| watch(Event::Lost(news)))?;
+            submitted.news().iter().try_for_each(|news| watch(Event::News(news)))?;
             if ended {
                 under_way = None;
             }

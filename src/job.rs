@@ -12,7 +12,7 @@ use crate::atomic_file;
 use crate::cluster::Reply;
 use crate::config::OnItemError;
 use crate::identity::Process;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, gone};
 use crate::survey::Progress;
 
 /// What workers must know beyond the [`Spec`](crate::spec::Spec): all that may differ between two
@@ -135,13 +135,14 @@ impl Job {
     /// The same without tasks for which there is no shard; a scheduler's queue is not for them.
     pub(crate) fn no_larger_than(&self, progress: &Progress) -> Self {
         let shards = progress.shards.todo + progress.shards.claimed;
-        let mut workers = 0;
+        let mut n_workers = 0;
         let needed = |task: &&Task| {
-            let before = workers;
-            workers += u64::from(task.workers);
-            before < shards.max(1)
+            let wanted = u64::from(n_workers) < shards.max(1);
+            n_workers += if wanted { task.workers } else { 0 };
+            wanted
         };
-        Self { tasks: self.tasks.iter().take_while(needed).cloned().collect(), ..self.clone() }
+        let tasks = self.tasks.iter().take_while(needed).cloned().collect();
+        Self { tasks, n_workers, ..self.clone() }
     }
 
     /// The task that a scheduler calls `index`. From 0 they are the same; where a scheduler counts
@@ -170,7 +171,9 @@ impl Job {
     /// Notes that this process, which is a task of it, has no workers any more.
     pub(crate) fn leave_task(&self, run: &RunDir, task: u32) -> Result<()> {
         let (from, to) = (run.task_json(self.number, task), run.ended_task_json(self.number, task));
-        std::fs::rename(&from, &to).with_context(|| format!("failed to rename {}", from.display()))
+        // A second copy of the task, started by a scheduler beside this one, may have left first.
+        gone(std::fs::rename(&from, &to))
+            .with_context(|| format!("failed to rename {}", from.display()))
     }
 
     fn write_note(&self, run: &RunDir, task: u32, note: &Note) -> Result<()> {

@@ -212,6 +212,15 @@ impl RunDir {
         names(&self.logs(), ".log")
     }
 
+    /// The files among the logs that schedulers named.
+    pub(crate) fn other_logs(&self) -> io::Result<Vec<PathBuf>> {
+        let files = std::fs::read_dir(self.logs())?.flatten().map(|entry| entry.path());
+        let other = files.filter(|path| path.extension().is_none_or(|ending| ending != "log"));
+        let mut other: Vec<PathBuf> = other.filter(|path| path.is_file()).collect();
+        other.sort();
+        Ok(other)
+    }
+
     /// Asks all workers to give back and end: an item error under `on_item_error: stop`, too many
     /// failed items, or `cancel`.
     pub(crate) fn stop(&self) -> PathBuf {

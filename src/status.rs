@@ -282,7 +282,7 @@ impl UnfinishedShard {
             task: worker.map(|worker| worker.task),
             items: Some(claim.items),
             total: claim.total,
-            rate: rate(run, claim),
+            rate: rate(run, claim).filter(|_| state == ShardStanding::Running),
             seen: age(run, &run.worker(&claim.worker)).ok().map(|age| age.as_secs()),
             log: if ill { last_lines(&run.log(&claim.worker)) } else { Vec::new() },
         }

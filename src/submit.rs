@@ -52,7 +52,7 @@ pub(crate) fn cancel(scheduler: &dyn Scheduler, run: &RunDir, jobs: &[Job]) -> R
     let mut argv = scheduler.cancel(&ids);
     argv.extend(additions(scheduler, open[0].0).cancel);
     let reply = ask(&argv, run.root(), None, &[])?;
-    if !reply.ended_jobs() {
+    if reply.code != Some(0) && !reply.says(scheduler.already_gone()) {
         return Err(NotStarted::refused("cancel", &argv, &reply).into());
     }
     for (job, submitted, _) in open {
@@ -75,15 +75,18 @@ fn array_limit(scheduler: &dyn Scheduler, run: &RunDir) -> Option<u32> {
 
 /// The job cut into arrays of at most `limit` tasks.
 fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize).max(1);
+    let arrays = u32::try_from(job.tasks.len().div_ceil(limit)).unwrap_or(u32::MAX).max(1);
+    // Each gets its share of what may run at a time.
+    let max_running = job.max_running.map(|most| (most / arrays).max(1));
     let mut first_rank = job.first_rank;
     let piece = |tasks: &[Task]| {
         let unique = random_name();
-        let piece = Job { tasks: tasks.to_vec(), first_rank, unique, ..job.clone() };
+        let piece = Job { tasks: tasks.to_vec(), first_rank, unique, max_running, ..job.clone() };
         first_rank += tasks.iter().map(|task| task.workers).sum::<u32>();
         piece
     };
-    job.tasks.chunks(limit.max(1)).map(piece).collect()
+    job.tasks.chunks(limit).map(piece).collect()
 }
 
 /// What a scheduler would be given for a job that has its number.

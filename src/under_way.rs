@@ -1,16 +1,17 @@
 //! A submission that is under way: in a scheduler's hands, or started by this process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cluster::{Scheduler, scheduler};
+use crate::cluster::{SCHEDULERS, Scheduler, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::Job;
 use crate::launch::{NotStarted, Started, kill_session, start_task};
 use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
+use crate::stop::Stop;
 use crate::submit::{cancel, submit};
 
 /// Between two looks at the files of tasks that a scheduler started.
@@ -45,6 +46,9 @@ pub(crate) struct Queued {
     jobs: Vec<Job>,
     looked: Option<Instant>,
     asked: Instant,
+    /// What the scheduler said last, and what of it is to be told.
+    said: String,
+    news: Vec<String>,
 }
 
 impl UnderWay {
@@ -67,16 +71,14 @@ impl UnderWay {
     pub(crate) fn join(run: &RunDir, cluster: &str) -> Result<Option<Self>> {
         let Some(scheduler) = scheduler(cluster) else { return Ok(None) };
         let inquiry = Inquiry::refresh(run)?;
-        let mut jobs = Job::read_all(run);
-        jobs.retain(|job| {
-            let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
-            job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
-        });
+        let jobs = open_jobs(run, &inquiry, cluster);
         Ok((!jobs.is_empty()).then(|| Self::queued(scheduler, jobs)))
     }
 
     fn queued(scheduler: &'static dyn Scheduler, jobs: Vec<Job>) -> Self {
-        Self::Queued(Queued { scheduler, jobs, looked: None, asked: Instant::now() })
+        let (looked, asked) = (None, Instant::now());
+        let (said, news) = (String::new(), Vec::new());
+        Self::Queued(Queued { scheduler, jobs, looked, asked, said, news })
     }
 
     /// Waits until the tasks that this process started, detached, can do without it.
@@ -90,11 +92,11 @@ impl UnderWay {
         }
     }
 
-    /// What became of hosts since this was last asked: one line each.
+    /// What became of hosts, or what a scheduler says, since this was last asked: one line each.
     pub(crate) fn news(&mut self) -> Vec<String> {
         match self {
             Self::Here(here) => std::mem::take(&mut here.news),
-            Self::Queued(_) => Vec::new(),
+            Self::Queued(queued) => std::mem::take(&mut queued.news),
         }
     }
 
@@ -121,8 +123,20 @@ impl UnderWay {
                 here.started.iter_mut().flatten().for_each(Started::stop);
                 Ok(())
             }
-            Self::Queued(queued) => queued.cancel(run),
+            Self::Queued(queued) => {
+                let cancelled = queued.cancel(run);
+                if cancelled.is_err() {
+                    // Its workers can still be reached on the disk.
+                    Stop::Cancelled.request(run)?;
+                }
+                cancelled
+            }
         }
+    }
+
+    /// Whether it goes on when this process and the terminal are gone.
+    pub(crate) fn outlives_us(&self) -> bool {
+        matches!(self, Self::Queued(_))
     }
 
     /// Ends what this process started, without asking.
@@ -234,6 +248,7 @@ impl Queued {
         }
         self.asked = Instant::now();
         let inquiry = Inquiry::refresh(run)?;
+        self.hear(run, &inquiry);
         let over = |job: &Job| job.is_over(run) || inquiry.over(run, job);
         let ours: BTreeSet<u32> = self.jobs.iter().map(|job| job.number).collect();
         let at_work =
@@ -241,9 +256,61 @@ impl Queued {
         Ok(self.jobs.iter().all(over) && !Worker::read_all(run).iter().any(at_work))
     }
 
+    /// Tells what keeps the tasks, where none has started yet, or why the scheduler does not say.
+    fn hear(&mut self, run: &RunDir, inquiry: &Inquiry) {
+        let said = match &inquiry.error {
+            Some(error) => format!("the scheduler cannot be asked: {error}"),
+            None if self.jobs.iter().any(|job| !run.noted_tasks(job.number).is_empty()) => return,
+            None => {
+                let mut words: BTreeMap<String, u32> = BTreeMap::new();
+                for job in &self.jobs {
+                    for task in 0..job.tasks.len() as u32 {
+                        let known = inquiry.of(job.number, task);
+                        *words.entry(known.words().to_owned()).or_default() += 1;
+                    }
+                }
+                let words: Vec<_> =
+                    words.iter().map(|(words, n)| format!("{n} x {words}")).collect();
+                format!("no task has started yet: {}", words.join(", "))
+            }
+        };
+        if self.said != said {
+            self.news.push(said.clone());
+            self.said = said;
+        }
+    }
+
     fn cancel(&self, run: &RunDir) -> Result<()> {
         cancel(self.scheduler, run, &self.jobs)
     }
+}
+
+/// The jobs of a run that a scheduler may still have.
+fn open_jobs(run: &RunDir, inquiry: &Inquiry, cluster: &str) -> Vec<Job> {
+    let mut jobs = Job::read_all(run);
+    jobs.retain(|job| {
+        let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
+        job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
+    });
+    jobs
+}
+
+/// Whether some scheduler may still have jobs of a run.
+pub(crate) fn has_open_jobs(run: &RunDir) -> bool {
+    let inquiry = Inquiry::read(run);
+    SCHEDULERS.iter().any(|scheduler| !open_jobs(run, &inquiry, scheduler.name()).is_empty())
+}
+
+/// Has all schedulers end what they may still have of a run.
+///
+/// # Errors
+/// [`NotStarted`], with the words of the first that would not; the others are told all the same.
+pub(crate) fn cancel_all(run: &RunDir) -> Result<()> {
+    let inquiry = Inquiry::read(run);
+    let cancelled = SCHEDULERS
+        .iter()
+        .map(|scheduler| cancel(*scheduler, run, &open_jobs(run, &inquiry, scheduler.name())));
+    cancelled.fold(Ok(()), Result::and)
 }
 
 /// Whether a task that was started on another host has left word of itself, which takes a moment.

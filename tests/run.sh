@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # All tests, on a machine that has Rust: what else they need is installed here.
 #
-# usage: tests/run.sh [STEP...]     default: lint unit recipe reference
+# usage: tests/run.sh [STEP...]     default: lint unit recipe reference rendered clusters
+#
+# clusters starts real schedulers and hosts, and needs root; all others do not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -50,7 +52,36 @@ reference() {
     tests/reference/compare.sh
 }
 
-[ $# -gt 0 ] || set -- lint unit recipe reference
+# What is handed to schedulers, read by what is not ours.
+rendered() {
+    need_python
+    log "ESPnet3's own configs"
+    tests/reference/espnet3.sh
+    log "submit files and manifests, by HTCondor's parser and Kubernetes' schemas"
+    local venv=target/parsers
+    if [ ! -e "$venv/complete" ]; then
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet 'htcondor==24.12.*' kubernetes-validate
+        touch "$venv/complete"
+    fi
+    "$venv/bin/python" tests/clusters/check_submit_file.py tests/rendered/htcondor/*.txt > /dev/null
+    "$venv/bin/python" tests/clusters/check_manifest.py tests/rendered/kube/*.txt > /dev/null
+}
+
+# Most of the time is waiting for schedulers: two at a time.
+clusters() {
+    log "real schedulers and hosts"
+    cargo test --quiet --test clusters --no-run
+    local slurm_log=target/clusters.slurm.log failed=0
+    tests/clusters/run.sh slurm > "$slurm_log" 2>&1 &
+    tests/clusters/run.sh ssh sge torque condor || failed=1
+    wait $! || failed=1
+    cat "$slurm_log"
+    return "$failed"
+}
+
+[ $# -gt 0 ] || set -- lint unit recipe reference rendered clusters
 for step in "$@"; do
     "$step"
 done

@@ -7,14 +7,10 @@ use clap::Args;
 
 use super::fail::{Exit, Fail, say};
 use super::status::find_runs;
-use crate::cluster::{SCHEDULERS, Scheduler};
-use crate::inquiry::Inquiry;
-use crate::job::Job;
 use crate::launch::terminate;
 use crate::roster::at_work;
-use crate::run_dir::RunDir;
 use crate::stop::Stop;
-use crate::submit::cancel;
+use crate::under_way::{cancel_all, has_open_jobs};
 
 /// Workers elsewhere look for the request every few seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,8 +27,9 @@ impl Cancel {
         let mut exit = Exit::Done;
         for run in find_runs(&self.run)? {
             let name = run.root().display();
-            let (working, queued) = (at_work(&run), open_jobs(&run));
-            if working.is_empty() && queued.is_empty() {
+            let working = at_work(&run);
+            let queued = has_open_jobs(&run);
+            if working.is_empty() && !queued {
                 say(format!("{name}: nobody works on it"))?;
                 continue;
             }
@@ -40,11 +37,8 @@ impl Cancel {
             for process in working.iter().filter(|process| process.lives() == Some(true)) {
                 terminate(process.pid);
             }
-            let mut refused = None;
-            for (scheduler, jobs) in &queued {
-                // Workers read the request whatever their scheduler says.
-                refused = refused.or(cancel(*scheduler, &run, jobs).err());
-            }
+            // Workers read the request whatever their scheduler says.
+            let cancelled = cancel_all(&run);
             let since = Instant::now();
             while !at_work(&run).is_empty() && since.elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(20));
@@ -52,27 +46,15 @@ impl Cancel {
             if !at_work(&run).is_empty() {
                 say(format!("{name}: not all of its workers have ended yet"))?;
                 exit = Exit::Incomplete;
+            } else if working.is_empty() && cancelled.is_err() {
+                // What the scheduler said follows.
             } else if working.is_empty() {
                 say(format!("{name}: taken out of the queue"))?;
             } else {
                 say(format!("{name}: its workers have stopped"))?;
             }
-            if let Some(error) = refused {
-                return Err(error.into());
-            }
+            cancelled?;
         }
         Ok(exit)
     }
-}
-
-/// The jobs of a run that schedulers may still have.
-fn open_jobs(run: &RunDir) -> Vec<(&'static dyn Scheduler, Vec<Job>)> {
-    let inquiry = Inquiry::read(run);
-    let mut jobs = Job::read_all(run);
-    jobs.retain(|job| !job.is_over(run) && !inquiry.over(run, job));
-    let of = |scheduler: &&'static dyn Scheduler| {
-        let jobs = jobs.iter().filter(|job| job.cluster == scheduler.name());
-        (*scheduler, jobs.cloned().collect::<Vec<_>>())
-    };
-    SCHEDULERS.iter().map(of).filter(|(_, jobs)| !jobs.is_empty()).collect()
 }

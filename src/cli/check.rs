@@ -5,9 +5,10 @@ use clap::Args;
 use super::ConfigArgs;
 use super::fail::{Exit, Fail, say, tell};
 use super::status::count;
-use crate::cluster::{Reply, Scheduler, Submission, scheduler};
+use crate::cluster::{Reply, scheduler};
 use crate::config::Config;
 use crate::drive::{Planned, job, plan};
+use crate::job::Job;
 use crate::launch::ask;
 use crate::run_dir::RunDir;
 use crate::stage::Stage;
@@ -44,7 +45,7 @@ impl Check {
         match trial(&config, &planned)? {
             Some(Trial { command, reply }) => {
                 let passed = reply.code == Some(0);
-                let verdict = if passed { "accepts it" } else { "refuses it" };
+                let verdict = if passed { "accepts it" } else { "does not accept it" };
                 say(format!("# `{command}` {verdict}: {}", reply.complaint()))?;
                 Ok(if passed { Exit::Done } else { Exit::Scheduler })
             }
@@ -62,14 +63,15 @@ struct Trial {
 /// Has the scheduler check the submission, where it offers that and is there.
 fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     let Some(scheduler) = scheduler(&config.parallel.env) else { return Ok(None) };
-    let (number, submission) = rendered(scheduler, config, planned)?;
+    let Some(job) = next(config, planned)? else { return Ok(None) };
+    let submission = render(scheduler, &planned.run, &job, config.stage.name)?;
     let Some(argv) = scheduler.trial(&submission) else { return Ok(None) };
     // The run directory may not be there, and is not to be touched.
     let scratch = tempfile::tempdir()?;
     let place = RunDir::new(scratch.path());
     std::fs::create_dir_all(place.logs())?;
-    std::fs::create_dir_all(place.job(number))?;
-    write_files(&submission, &place.job(number))?;
+    std::fs::create_dir_all(place.job(job.number))?;
+    write_files(&submission, &place.job(job.number))?;
     let stdin = submission.stdin.as_deref();
     match ask(&argv, &place.logs(), stdin, scheduler.job_variables()) {
         Ok(reply) => Ok(Some(Trial { command: shell_words::join(&argv), reply })),
@@ -80,19 +82,20 @@ fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     }
 }
 
-/// What would be submitted, and the job's number.
-fn rendered(
-    scheduler: &dyn Scheduler,
-    config: &Config,
-    planned: &Planned,
-) -> Result<(u32, Submission), Fail> {
-    let job = job(config, &planned.run)?;
+/// The job that would be submitted, if anything is left to do.
+///
+/// # Errors
+/// Too few hosts or GPUs for the workers.
+fn next(config: &Config, planned: &Planned) -> Result<Option<Job>, Fail> {
     let progress = match planned.resumes {
         true => Survey::new(&planned.run, &planned.spec).look()?,
         false => Progress::before(&planned.spec),
     };
-    let job = job.no_larger_than(&progress).numbered_next(&planned.run);
-    Ok((job.number, render(scheduler, &planned.run, &job, config.stage.name)?))
+    if progress.complete() {
+        return Ok(None);
+    }
+    let job = job(config, &planned.run)?;
+    Ok(Some(job.no_larger_than(&progress).numbered_next(&planned.run)))
 }
 
 /// The plan in words.
@@ -130,8 +133,10 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     } else {
         text += &format!("# {place} is new\n");
     }
-    if let Some(scheduler) = scheduler(&parallel.env) {
-        let (_, submission) = rendered(scheduler, config, planned)?;
+    if let Some(job) = next(config, planned)?
+        && let Some(scheduler) = scheduler(&parallel.env)
+    {
+        let submission = render(scheduler, run, &job, config.stage.name)?;
         text += &format!("# {}\n", shell_words::join(&submission.argv));
         for (name, content) in &submission.files {
             text += &format!("\n# {name}\n{content}");

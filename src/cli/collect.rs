@@ -17,6 +17,7 @@ use crate::refused::Refused;
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::Stage;
+use crate::under_way::cancel_all;
 
 /// Merge the records of a run into one file, in item order.
 ///
@@ -75,6 +76,8 @@ impl Collect {
                     collect(&run, &spec)?
                 }
             };
+            // Of a complete run; what a scheduler still has of it finds nothing to do.
+            let _ = cancel_all(&run);
             tell(run.results().display());
             collected
         } else if self.stdout {

@@ -86,6 +86,9 @@ fn files(run: &RunDir) -> std::io::Result<Vec<(String, PathBuf)>> {
     let folder = run.logs().canonicalize()?;
     let elsewhere = Job::task_logs(run).into_iter().filter(|path| !path.starts_with(&folder));
     let elsewhere = elsewhere.filter(|path| path.is_file());
+    // Some schedulers give their logs names of their own.
+    let other = run.other_logs()?.into_iter();
+    let elsewhere = other.chain(elsewhere);
     Ok(own.chain(elsewhere.map(|path| (path.display().to_string(), path))).collect())
 }
 

@@ -36,8 +36,8 @@ struct Process {
     #[arg(long, default_value_t = 0)]
     task: u32,
     /// Seconds from now on to the end of the task.
-    #[arg(long)]
-    time_limit: Option<u64>,
+    #[arg(long, allow_negative_numbers = true)]
+    time_limit: Option<i64>,
     /// The second since 1970 at which it ends; empty where a scheduler does not say.
     #[arg(long, default_value = "")]
     ends_at: String,
@@ -92,7 +92,8 @@ fn be(stages: &[Stage], kind: &OsString) -> Result<()> {
             });
         }
         let number = job.task_of(process.task);
-        let deadline = Deadline::new(process.time_limit, process.ends_at.parse().ok());
+        let limit = process.time_limit.map(|limit| limit.max(0).unsigned_abs());
+        let deadline = Deadline::new(limit, process.ends_at.parse().ok());
         if run.noted_tasks(job.number).contains_key(&number) {
             // A scheduler starts a task anew when it has lost the first copy.
             bury(&run, job.number, number, "its task was started again");

@@ -161,7 +161,7 @@ impl Run {
                 Event::Joining(ids) => {
                     bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
                 }
-                Event::Lost(news) => bar.say(&format!("warning: {news}")),
+                Event::News(news) => bar.say(&format!("warning: {news}")),
                 Event::Waiting => bar.say("waiting for workers of another `run`"),
                 Event::Stopping => bar.say("stopping the workers; once more to kill them"),
             }

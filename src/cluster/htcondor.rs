@@ -232,6 +232,10 @@ impl Scheduler for HtCondor {
         [&["condor_rm".to_owned()], ids].concat()
     }
 
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["Couldn't find/remove all jobs"]
+    }
+
     fn additions(&self, options: &Options) -> Additions {
         let submit = options.own_words("submit_command_extra").unwrap_or_default();
         let mut query = Vec::new();

@@ -205,6 +205,10 @@ impl Scheduler for Kube {
         [&argv.map(String::from), ids].concat()
     }
 
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["NotFound"]
+    }
+
     fn additions(&self, options: &Options) -> Additions {
         let namespace = options.own_text("namespace");
         let words = namespace.map_or_else(Vec::new, |name| vec!["-n".to_owned(), name]);

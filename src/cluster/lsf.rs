@@ -39,6 +39,10 @@ impl Scheduler for Lsf {
         }
     }
 
+    fn time_directives(&self) -> &'static [&'static str] {
+        &["-W "]
+    }
+
     fn review(&self, options: &Options) -> Vec<Finding> {
         let mut found = Vec::new();
         let mut wrong = |key: &str, what: &str, hint: &str| {
@@ -162,6 +166,10 @@ impl Scheduler for Lsf {
 
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["bkill".to_owned()], ids].concat()
+    }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["Job has already finished", "No matching job found"]
     }
 }
 

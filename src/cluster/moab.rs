@@ -81,6 +81,10 @@ impl Scheduler for Moab {
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["canceljob".to_owned()], ids].concat()
     }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["could not find job", "invalid job"]
+    }
 }
 
 /// `45[7]`: the job and the task 7, or 6 from 0. `45[]`, `45`, `45[8-32]`: the whole.

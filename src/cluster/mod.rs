@@ -66,7 +66,8 @@ pub(crate) trait Scheduler: Sync {
     /// Which common options it must have, and what it takes a bare `walltime` for.
     fn habits(&self) -> Habits;
 
-    /// What a user's own line begins with that sets the time limit instead of `walltime`.
+    /// What a user's own line begins with that sets the time limit instead of `walltime`; what ends in
+    /// `=` may stand anywhere in it.
     fn time_directives(&self) -> &'static [&'static str] {
         &[]
     }
@@ -104,6 +105,16 @@ pub(crate) trait Scheduler: Sync {
 
     /// The command that ends these jobs, queued or running.
     fn cancel(&self, ids: &[String]) -> Vec<String>;
+
+    /// What [`cancel`](Self::cancel) says of jobs that have just ended by themselves.
+    fn already_gone(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether [`Order::max_running`] has an effect.
+    fn throttles(&self) -> bool {
+        true
+    }
 
     /// What the names of variables begin with that a job's own environment has and that would
     /// change a submission made from within it.
@@ -195,10 +206,9 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// Whether a command that ends jobs did: what is gone already need not be ended.
-    pub(crate) fn ended_jobs(&self) -> bool {
-        let gone = |text: &str| GONE.iter().any(|words| text.contains(words));
-        self.code == Some(0) || gone(&self.stderr) || gone(&self.stdout)
+    /// Whether its text has one of these phrases.
+    pub(crate) fn says(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|words| self.stderr.contains(words) || self.stdout.contains(words))
     }
 
     /// What to show of a reply that is no answer: the last lines that say something.
@@ -216,17 +226,6 @@ impl Reply {
         }
     }
 }
-
-/// What commands that end jobs say of one that has just ended by itself.
-const GONE: [&str; 7] = [
-    "Couldn't find/remove all jobs",
-    "Job has already finished",
-    "Job has finished",
-    "No matching job found",
-    "NotFound",
-    "Unknown Job Id",
-    "does not exist",
-];
 
 /// What a scheduler says of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]

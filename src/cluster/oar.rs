@@ -33,6 +33,10 @@ impl Scheduler for Oar {
         }
     }
 
+    fn throttles(&self) -> bool {
+        false
+    }
+
     fn review(&self, options: &Options) -> Vec<Finding> {
         let mut found = Vec::new();
         if let Some(folder) = &options.log_directory
@@ -147,6 +151,10 @@ impl Scheduler for Oar {
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         // A job that is no array is one of itself.
         [&["oardel", "--array"].map(String::from), ids].concat()
+    }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["does not exist", "already"]
     }
 }
 

@@ -133,13 +133,18 @@ impl Options {
     fn time_limit(&self, scheduler: &dyn Scheduler) -> Option<Duration> {
         let (habits, starts) = (scheduler.habits(), scheduler.time_directives());
         let of_line = |line: &String| {
-            let value = starts.iter().find_map(|start| line.trim().strip_prefix(start))?;
+            let value = starts.iter().find_map(|start| match start.ends_with('=') {
+                // One of several resources in a line.
+                true => Some(line.split_once(start)?.1),
+                false => line.trim().strip_prefix(start),
+            })?;
             let value =
                 value.split([',', ' ']).next().unwrap_or_default().trim_matches(['"', '\'']);
             Some(walltime(value, habits.two_fields, habits.bare_number))
         };
         // The last of several lines counts; one that is not understood leaves the limit open.
-        if let Some(own) = self.extra.iter().filter_map(of_line).next_back() {
+        let spec = self.own_text("resource_spec");
+        if let Some(own) = spec.iter().chain(&self.extra).filter_map(of_line).next_back() {
             return own;
         }
         let skipped = |part: &String| starts.iter().any(|start| start.contains(part.trim()));

@@ -114,6 +114,10 @@ impl Scheduler for Pbs {
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["qdel".to_owned()], ids].concat()
     }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["Unknown Job Id", "Job has finished", "Request invalid for finished"]
+    }
 }
 
 fn task_state(id: &str, of: &Value) -> Option<TaskState> {

@@ -62,7 +62,8 @@ fn command(order: &Order<'_>, shell: &Shell<'_>) -> String {
     let mut words: Vec<String> = order.command.iter().map(|word| quote(word)).collect();
     words.push(format!("--task \"{}\"", shell.task));
     if let Some(limit) = order.options.time_limit {
-        words.push(format!("--time-limit {}", limit.as_secs()));
+        // Bash counts the seconds since it started: the prologue's are gone.
+        words.push(format!("--time-limit \"$(({} - SECONDS))\"", limit.as_secs()));
     }
     if let Some(ends_at) = shell.ends_at {
         words.push(format!("--ends-at \"{ends_at}\""));

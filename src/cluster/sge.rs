@@ -33,6 +33,10 @@ impl Scheduler for Sge {
         }
     }
 
+    fn time_directives(&self) -> &'static [&'static str] {
+        &["h_rt="]
+    }
+
     fn review(&self, options: &Options) -> Vec<Finding> {
         let mut found = Vec::new();
         let cores = options.cores;
@@ -135,6 +139,10 @@ impl Scheduler for Sge {
 
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["qdel".to_owned()], ids].concat()
+    }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["does not exist"]
     }
 }
 

@@ -100,6 +100,10 @@ impl Scheduler for Torque {
     fn cancel(&self, ids: &[String]) -> Vec<String> {
         [&["qdel".to_owned()], ids].concat()
     }
+
+    fn already_gone(&self) -> &'static [&'static str] {
+        &["Unknown Job Id", "Job has finished", "invalid state for job"]
+    }
 }
 
 /// `1098[3].head.cluster  espnet3-vad-3  ann  00:01:40 R batch`.

@@ -137,7 +137,7 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
         }
         None => {
             let threads = checker.whole(&child(&key("options"), "threads_per_worker"), 1);
-            (local_options(section, options, checker), threads)
+            (local_options(section, &env, options, checker), threads)
         }
     };
 
@@ -148,6 +148,11 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
         let hint = "give the number of shards, or the items in each, not both";
         checker.error(&key("shard_size"), Part::Key, message, Some(hint.to_owned()));
     }
+    let max_running = checker.whole(&key("max_running"), 1);
+    if max_running.is_some() && scheduler(&env).is_none_or(|scheduler| !scheduler.throttles()) {
+        let message = format!("`{section}.max_running` has no effect on `{env}`");
+        checker.tell(Severity::Note, &key("max_running"), Part::Key, message, None);
+    }
     Parallel {
         section: section.to_owned(),
         env,
@@ -156,7 +161,7 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
         shards,
         shard_size,
         max_resubmits: checker.whole(&key("max_resubmits"), 0).unwrap_or(defaults.max_resubmits),
-        max_running: checker.whole(&key("max_running"), 1),
+        max_running,
         max_array_size: checker.whole(&key("max_array_size"), 1),
         options,
     }
@@ -213,6 +218,7 @@ fn tell_findings(options: &Path, found: Vec<Finding>, checker: &mut Checker<'_>)
 /// What is left of the options of a local run once Dask's own are gone.
 fn local_options(
     section: &str,
+    env: &str,
     mut options: Map<String, Value>,
     checker: &mut Checker<'_>,
 ) -> Map<String, Value> {
@@ -231,7 +237,7 @@ fn local_options(
             let hint = match keys::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
-                    format!("`local` knows {}", keys::listed(keys::LOCAL_OPTIONS.iter().copied()))
+                    format!("`{env}` knows {}", keys::listed(keys::LOCAL_OPTIONS.iter().copied()))
                 }
             };
             let message = format!("unknown key `{name}` in `{section}.options`");
@@ -245,7 +251,7 @@ fn local_options(
     }
     if let Some(first) = of_others.first() {
         let names = keys::listed(of_others.iter().map(String::as_str));
-        let message = format!("no effect on `local`: {names} in `{section}.options`");
+        let message = format!("no effect on `{env}`: {names} in `{section}.options`");
         checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
     }
     options.retain(|name, _| !keys::DASK_OPTIONS.contains(&name.as_str()));

@@ -28,6 +28,7 @@ do_up() {
     chmod 755 "$DIR"
     chown -R "$user:$user" "$DIR"/{home,lock.d,log,pid,spool,execute}
     pool_config > "$DIR/etc/condor_config"
+    cd "$DIR" # what the tree does not have cannot be a working directory in it
     ns_make pool
     enter_tree "$tree"
     commands

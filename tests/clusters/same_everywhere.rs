@@ -1,86 +1,121 @@
 //! The same recipe, on another cluster by `parallel.env` alone, gives the same bytes: waiting and
 //! detached.
 
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
+
+use crate::common::disk::{claimed, recorded};
+use crate::common::processes::of_run;
 use crate::common::recipe::Recipe;
-use crate::common::until::wait_until;
+use crate::common::until::{until_within, wait_until};
 
 /// A scheduler that was just started takes its time for the first job.
 const LONG: Duration = Duration::from_secs(150);
 
 /// One section for all clusters: what one of them has no use for it passes by.
+const SECTION: &str = "\
+parallel:
+  env: local
+  n_workers: 3
+  shards: 24
+  options:
+    cores: 1
+    memory: 100MB
+    disk: 10MB
+    walltime: \"00:10:00\"
+    hosts: [h1, h2, h3]
+    connect_options: {config: \"SSH_CONFIG\"}
+";
+
+fn section() -> String {
+    SECTION.replace("SSH_CONFIG", &std::env::var("PAR_SSH_CONFIG").unwrap_or_default())
+}
+
 fn recipe() -> Recipe {
-    let ssh = std::env::var("PAR_SSH_CONFIG").unwrap_or_default();
-    Recipe::new(&format!(
-        "toy: {{n: 300, sleep_ms: 5, files: true, faults: {{17: error}}}}\n\
-         parallel:\n  env: local\n  n_workers: 3\n  shards: 24\n  options:\n    \
-         cores: 1\n    memory: 100MB\n    disk: 10MB\n    walltime: \"00:10:00\"\n    \
-         hosts: [h1, h2, h3]\n    connect_options: {{config: \"{ssh}\"}}"
-    ))
+    let toy = "toy: {n: 300, sleep_ms: 5, files: true, faults: {17: error}}";
+    Recipe::new(&format!("{toy}\n{}", section()))
 }
 
-fn same_on(env: &str) {
-    same_as(env, |_| {});
+/// A recipe in a folder where others may write: HTCondor refuses root's jobs, and runs them as
+/// another user.
+fn for_all_users(recipe: Recipe) -> Recipe {
+    umask(Mode::empty());
+    let folder = recipe.path("");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("sets the mode");
+    recipe
 }
 
-/// The same with a change to how `run` is started.
-fn same_as(env: &str, user: impl Fn(&mut Command)) {
-    let recipe = recipe();
+fn same_bytes_on(env: &str) {
+    let recipe = for_all_users(recipe());
     let wanted = recipe.undisturbed_with_code(1);
     let env = format!("parallel.env={env}");
-    let waiting = ["run", "conf.yaml", "--set", &env];
-    recipe.start_with(&waiting, &user).wait_within(LONG).expect_code(1);
+    recipe.start_run(&["--set", &env]).wait_within(LONG).expect_code(1);
     assert_eq!(recipe.results(), wanted, "waiting");
-    let hosts = recipe.status()["workers"].as_array().expect("a list").clone();
-    assert!(!hosts.is_empty());
-    let detached = [&waiting[..], &["--restart", "--detach"]].concat();
-    recipe.start_with(&detached, &user).wait().expect_code(0);
-    wait_until("the detached run", || recipe.status()["state"] == "some_failed");
+    recipe.run(&["--set", &env, "--restart", "--detach"]).expect_code(0);
+    until_within("the detached run", LONG, || {
+        (recipe.status()["state"] == "some_failed").then_some(())
+    });
     recipe.call(&["collect", recipe.root_text()]).expect_code(1);
     assert_eq!(recipe.results(), wanted, "detached");
+}
+
+fn cancelled_and_resumed_on(env: &str) {
+    let recipe = Recipe::held_at(99, &format!("toy: {{n: 100, sleep_ms: 20}}\n{}", section()));
+    let recipe = for_all_users(recipe);
+    let env = format!("parallel.env={env}");
+    recipe.run(&["--set", &env, "--detach"]).expect_code(0);
+    until_within("records", LONG, || (recorded(&recipe.root).len() >= 30).then_some(()));
+    let status = recipe.status();
+    assert_eq!(status["state"], "running", "{status:#}");
+    recipe.call(&["cancel", recipe.root_text()]).expect_code(0);
+    assert_eq!(recipe.status()["state"], "stopped");
+    assert_eq!(claimed(&recipe.root), [""; 0]);
+    wait_until("the tasks to end", || of_run(&recipe.root).is_empty());
+    recipe.release();
+    recipe.start_run(&["--set", &env]).wait_within(LONG).expect_code(0);
+    recipe.compare();
+}
+
+fn whole_run_on(env: &str) {
+    same_bytes_on(env);
+    cancelled_and_resumed_on(env);
 }
 
 #[test]
 #[ignore = "needs a real Slurm"]
 fn slurm() {
-    same_on("slurm");
+    whole_run_on("slurm");
 }
 
 #[test]
 #[ignore = "needs real hosts"]
 fn ssh() {
-    same_on("ssh");
+    whole_run_on("ssh");
 }
 
 #[test]
 #[ignore = "needs a real Grid Engine"]
 fn sge() {
-    same_on("sge");
+    whole_run_on("sge");
 }
 
 #[test]
 #[ignore = "needs a real HTCondor"]
 fn htcondor() {
-    // It refuses root's jobs.
-    let user = 12345;
-    same_as("htcondor", |command| {
-        let folder = command.get_current_dir().expect("the recipe's").to_owned();
-        std::os::unix::fs::chown(&folder, Some(user), Some(user)).expect("root may");
-        command.uid(user).gid(user);
-    });
+    whole_run_on("htcondor");
 }
 
 #[test]
 #[ignore = "needs the PBS commands over Slurm"]
 fn torque_commands_over_slurm() {
-    same_on("torque");
+    whole_run_on("torque");
 }
 
 #[test]
 #[ignore = "needs the PBS commands over Slurm"]
 fn pbs_commands_over_slurm() {
-    same_on("pbs");
+    whole_run_on("pbs");
 }

@@ -136,6 +136,19 @@ fn an_array_that_is_too_large_becomes_several() {
     assert_eq!(sizes, [3, 3, 1]);
 }
 
+/// `tests/clusters/run.sh` gives Slurm a MaxArraySize of 40.
+#[test]
+#[ignore = "needs a real Slurm"]
+fn the_sites_largest_array_is_found_out() {
+    let recipe = Recipe::new(&format!("toy: {{n: 200}}\n{}", section(50, "")));
+    recipe.run(&[]).expect_code(0);
+    recipe.compare();
+    let status = recipe.status();
+    let jobs = status["jobs"].as_array().expect("a list");
+    let sizes: Vec<_> = jobs.iter().map(|job| job["tasks"].as_u64().expect("a number")).collect();
+    assert_eq!(sizes, [40, 10]);
+}
+
 #[test]
 #[ignore = "needs a real Slurm"]
 fn at_most_so_many_run_at_a_time() {
