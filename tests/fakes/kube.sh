@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A fake Kubernetes: kubectl create, get, delete. A pod is a process that sees all of this machine.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2015,SC2154
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 label=espnet3-par/job
@@ -77,7 +78,7 @@ invalid() { fail 1 "The Job \"$name\" is invalid: $1"; }
 
 create() {
     read_json "$file"
-    local spec=spec.template.spec container=spec.template.spec.containers.0 key other
+    local spec=spec.template.spec container=spec.template.spec.containers.0 key
     name=${json[metadata.name]-} namespace=${json[metadata.namespace]:-default}
     local server="Error from server" creating="error when creating \"$file\""
     [ "${json[apiVersion]-}/${json[kind]-}" = batch/v1/Job ] || fail 1 "error: no matches for kind in \"$file\""
@@ -87,11 +88,11 @@ create() {
         case $key in
             spec.completionMode | spec.completions | spec.parallelism | spec.backoffLimitPerIndex | spec.podFailurePolicy.* | spec.ttlSecondsAfterFinished) ;;
             spec.template.metadata.labels.*) ;;
-            $container.name | $container.image | $container.command.[0-9]* | $container.workingDir) ;;
-            $container.env.[0-9]*.name | $container.env.[0-9]*.value) ;;
-            $container.resources.limits.* | $container.resources.requests.*) ;;
-            $container.volumeMounts.[0-9]*.name | $container.volumeMounts.[0-9]*.mountPath) ;;
-            $spec.restartPolicy | $spec.activeDeadlineSeconds | $spec.serviceAccountName | $spec.volumes.[0-9]*) ;;
+            "$container".name | "$container".image | "$container".command.[0-9]* | "$container".workingDir) ;;
+            "$container".env.[0-9]*.name | "$container".env.[0-9]*.value) ;;
+            "$container".resources.limits.* | "$container".resources.requests.*) ;;
+            "$container".volumeMounts.[0-9]*.name | "$container".volumeMounts.[0-9]*.mountPath) ;;
+            "$spec".restartPolicy | "$spec".activeDeadlineSeconds | "$spec".serviceAccountName | "$spec".volumes.[0-9]*) ;;
             apiVersion | kind | metadata.name | metadata.namespace | metadata.labels.*) ;;
             *) fail 1 "$server (BadRequest): $creating: Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \"$key\"" ;;
         esac
@@ -104,7 +105,7 @@ create() {
     done
     # Pods are found by the label of their template.
     [ "${json[spec.template.metadata.labels.$label]-}" = "${json[metadata.labels.$label]-}" ] || invalid "labels"
-    command_line='' variables='' mounts='' other=0
+    command_line='' variables='' mounts=''
     for ((n = 0; ; n++)); do
         key=${json[$container.volumeMounts.$n.name]-}
         [ -n "$key" ] || break
@@ -121,7 +122,7 @@ create() {
         [ -n "${json[$container.env.$n.name]+given}" ] || break
         printf -v variables '%s %q' "$variables" "${json[$container.env.$n.name]}=${json[$container.env.$n.value]-}"
     done
-    first=0 last=$((json[spec.completions] - 1)) most=${json[spec.parallelism]}
+    first=0 last=$((${json[spec.completions]} - 1)) most=${json[spec.parallelism]}
     cwd=${json[$container.workingDir]:-/}
     if [ -n "$dry" ]; then
         echo "job.batch/$name"

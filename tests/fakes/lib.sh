@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154,SC1091,SC2086
 # What the fake schedulers share. A job is a folder below $FAKE_CLUSTER, a task a process in a session
 # of its own. Each fake says in `launch` how its scheduler starts a task.
 #
@@ -125,22 +126,24 @@ look() { # TASK
 # Ends the job: nothing is started any more, and what runs gets a signal, `all` of the session or its
 # `leader`.
 cancel() { # SIGNAL all|leader
-    local n pid stat fields
+    local n pid fields sessions=' '
     : > "$job/cancelled"
     for ((n = first; n <= last; n++)); do
         look "$n"
         [ "$state" = running ] || continue
         read -r pid < "$job/$n.pid"
         kill -s "$1" "$pid"
-        [ "$2" = all ] || continue
-        for stat in /proc/[0-9]*/stat; do
-            read -r fields 2> /dev/null < "$stat" || continue
-            # pid (comm) state ppid pgrp session, proc_pid_stat(5)
-            read -r _ _ _ session _ <<< "${fields##*) }"
-            stat=${stat%/stat} stat=${stat#/proc/}
-            [ "$session" = "$pid" ] && [ "$stat" != "$pid" ] && kill -s "$1" "$stat"
-        done
+        sessions+="$pid "
+    done
+    [ "$2" = all ] || return 0
+    for pid in /proc/[0-9]*; do
+        read -r fields < "$pid/stat" || continue
+        pid=${pid#/proc/}
+        # pid (comm) state ppid pgrp session, proc_pid_stat(5)
+        set -- "$1" ${fields##*) }
+        [[ $sessions == *" $5 "* && $sessions != *" $pid "* ]] && kill -s "$1" "$pid"
     done 2> /dev/null
+    return 0
 }
 
 if [ "${1-}" = --supervise ]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A fake LSF: bsub, bjobs, bkill, bparams.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2015,SC2154
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 bsub() {
@@ -61,7 +62,7 @@ collect_logs() { # INDEX CODE
 
 ------------------------------------------------------------
 Sender: LSF System <lsfadmin@fake>
-Subject: Job $id[$1]: <$name> in cluster <fake> $([ "$2" = 0 ] && echo Done || echo Exited)
+Subject: Job ${id}[$1]: <$name> in cluster <fake> $([ "$2" = 0 ] && echo Done || echo Exited)
 END
 }
 

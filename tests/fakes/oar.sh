@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A fake OAR: oarsub, oarstat, oardel.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2015,SC2154
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 oarsub() {

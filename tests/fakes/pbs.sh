@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A fake PBS Professional: qsub, qstat, qdel.
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC2015,SC2059,SC2154
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 server=fakepbs
@@ -50,7 +51,7 @@ launch() { # INDEX
     # A job begins at home, in a script that was copied when it was submitted.
     cd "$FAKE_CLUSTER/home" || exit 1
     exec > "$job/$1.OU" 2>&1
-    [ -z "$is_array" ] || array=(PBS_ARRAY_INDEX="$1" PBS_ARRAY_ID="$id[].$server")
+    [ -z "$is_array" ] || array=(PBS_ARRAY_INDEX="$1" PBS_ARRAY_ID="${id}[].$server")
     in_session PBS_JOBID="$(element "$1")" PBS_O_WORKDIR="$cwd" PBS_ENVIRONMENT=PBS_BATCH \
         PBS_JOBNAME="$name" ${array[@]+"${array[@]}"} /bin/bash -c "$job/$id.SC"
 }

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
-use crate::common::disk::{claimed, recorded};
+use crate::common::disk::{claimed, logs, recorded, said};
 use crate::common::processes::{kill_all, tasks};
-use crate::common::recipe::Recipe;
+use crate::common::recipe::{Recipe, assert_same};
 use crate::common::until::{until, wait_until};
 
 struct Scheduler {
@@ -109,15 +110,21 @@ const ALL: [Scheduler; 5] = [
 /// Three workers, and 120 items in three shards. The first item of each shard does not end before
 /// it is released: three tasks, if as many run, each hold a shard.
 const HELD: [u64; 3] = [0, 40, 80];
-const TOY: &str = "toy: {n: 120, sleep_ms: 2, files: true}";
+const TOY: &str = "toy: {n: 120, sleep_ms: 2, files: true, tell: [FAKE_CLUSTER, WORLD_RANK]}";
+
+/// What a run of it gives here, undisturbed.
+static UNDISTURBED: LazyLock<String> = LazyLock::new(|| {
+    Recipe::new(&format!("{TOY}\nparallel: {{env: local, n_workers: 3, shards: 3}}")).undisturbed()
+});
 
 impl Scheduler {
-    fn cluster(&self, toy: &str, parallel: &str, options: &str) -> Cluster {
+    /// `parallel` and `options` are more of these sections.
+    fn cluster(&self, parallel: &str, options: &str) -> Cluster {
         let volume = std::env::temp_dir().display().to_string();
         let recipe = Recipe::held_at(
             0,
             &format!(
-                "{toy}\nparallel: {{env: {}, n_workers: 3, {parallel}, options: {{cores: 1, \
+                "{TOY}\nparallel: {{env: {}, n_workers: 3, shards: 3, {parallel} options: {{cores: 1, \
                  memory: 100MB, walltime: \"00:10:00\", image: \"fake:1\", \
                  volumes: {{\"{volume}\": shared}}, {options}}}}}",
                 self.env
@@ -127,8 +134,8 @@ impl Scheduler {
         Cluster::new(recipe, self.script, self.commands)
     }
 
-    fn held(&self) -> Cluster {
-        let cluster = self.cluster(TOY, "shards: 3", "");
+    fn held(&self, parallel: &str) -> Cluster {
+        let cluster = self.cluster(parallel, "");
         let faults: Value = HELD.iter().map(|item| (item.to_string(), json!("hang"))).collect();
         fs::write(cluster.recipe.path("faults.json"), faults.to_string()).expect("writes");
         cluster
@@ -136,12 +143,16 @@ impl Scheduler {
 
     /// The same, submitted and at work on `n` shards.
     fn held_and_detached(&self, slots: usize) -> Cluster {
-        let mut cluster = self.held();
+        let mut cluster = self.held("");
         cluster.env.push(("FAKE_SLOTS", slots.to_string()));
         cluster.run(&["--detach"]).expect_code(0);
         wait_until("all to work", || claimed(&cluster.recipe.root).len() == slots);
         cluster
     }
+}
+
+fn compare(cluster: &Cluster) {
+    assert_same(&cluster.recipe.results(), &UNDISTURBED);
 }
 
 /// One after another would take long: each mostly waits.
@@ -158,10 +169,16 @@ fn on_each(test: impl Fn(&Scheduler) + Sync) {
 #[test]
 fn waiting() {
     on_each(|scheduler| {
-        let cluster = scheduler.cluster(TOY, "shards: 12", "");
+        let cluster = scheduler.cluster("", "");
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
         assert_eq!(cluster.calls(scheduler.submits), 1);
+        // Nothing of our environment goes there.
+        let logs = logs(&cluster.recipe.root);
+        let lines = || logs.values().flat_map(|log| log.lines());
+        let told = lines().filter(|line| line.starts_with("FAKE_CLUSTER=")).count();
+        let empty = lines().filter(|line| *line == "FAKE_CLUSTER=").count();
+        assert!(told > 0 && told == empty);
         cluster.wait_for_nobody();
     });
 }
@@ -181,11 +198,11 @@ fn detached_and_asked() {
         };
         assert_eq!((times(scheduler.running), times(scheduler.queued)), (2, 1), "{job}");
         cluster.recipe.release();
-        wait_until("the run", || cluster.status()["state"] == "done");
-        cluster.call(&["collect", cluster.recipe.root_text()]).expect_code(0);
-        cluster.recipe.compare();
-        assert_eq!(cluster.calls(scheduler.submits), 1);
         cluster.wait_for_nobody();
+        assert_eq!(cluster.status()["state"], "done");
+        cluster.call(&["collect", cluster.recipe.root_text()]).expect_code(0);
+        compare(&cluster);
+        assert_eq!(cluster.calls(scheduler.submits), 1);
     });
 }
 
@@ -199,7 +216,7 @@ fn cancelled_and_resumed() {
         assert_eq!(cluster.status()["state"], "stopped");
         cluster.recipe.release();
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
         assert_eq!(cluster.calls(scheduler.submits), 2);
     });
 }
@@ -207,7 +224,7 @@ fn cancelled_and_resumed() {
 #[test]
 fn interrupted_and_resumed() {
     on_each(|scheduler| {
-        let cluster = scheduler.held();
+        let cluster = scheduler.held("");
         let run = cluster.start(&["run", "conf.yaml"]);
         wait_until("all to work", || claimed(&cluster.recipe.root).len() == 3);
         run.signal(Signal::SIGINT);
@@ -216,14 +233,14 @@ fn interrupted_and_resumed() {
         assert_eq!(claimed(&cluster.recipe.root), [""; 0]);
         cluster.recipe.release();
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
     });
 }
 
 #[test]
 fn the_scheduler_does_not_answer() {
     on_each(|scheduler| {
-        let cluster = scheduler.held();
+        let cluster = scheduler.held("");
         let run = cluster.start(&["run", "conf.yaml"]);
         wait_until("all to work", || claimed(&cluster.recipe.root).len() == 3);
         let status = cluster.status_while_down();
@@ -232,7 +249,7 @@ fn the_scheduler_does_not_answer() {
         assert_eq!(status["state"], "running");
         cluster.recipe.release();
         run.wait().expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
         assert_eq!(cluster.calls(scheduler.submits), 1);
     });
 }
@@ -240,7 +257,7 @@ fn the_scheduler_does_not_answer() {
 #[test]
 fn refused() {
     on_each(|scheduler| {
-        let cluster = scheduler.cluster(TOY, "shards: 12", "");
+        let cluster = scheduler.cluster("", "");
         let (key, value) = scheduler.refuses;
         let set = format!("{key}={value}");
         for more in [&[][..], &["--detach"]] {
@@ -256,7 +273,7 @@ fn refused() {
         assert_eq!(recorded(&cluster.recipe.root).len(), 0);
         cluster.wait_for_nobody();
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
     });
 }
 
@@ -266,7 +283,7 @@ fn at_most_so_many_at_a_time() {
         if !scheduler.throttles {
             return;
         }
-        let cluster = scheduler.held();
+        let cluster = scheduler.held("");
         let root = &cluster.recipe.root;
         cluster.run(&["--detach", "--set", "parallel.max_running=1"]).expect_code(0);
         wait_until("one to work", || claimed(root).len() == 1);
@@ -279,7 +296,7 @@ fn at_most_so_many_at_a_time() {
         });
         cluster.wait_for_nobody();
         cluster.call(&["collect", cluster.recipe.root_text()]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
     });
 }
 
@@ -287,12 +304,18 @@ fn at_most_so_many_at_a_time() {
 #[test]
 fn in_pieces() {
     on_each(|scheduler| {
-        let limit = if scheduler.has_limit { "shards: 3" } else { "shards: 3, max_array_size: 2" };
-        let mut cluster = scheduler.cluster(TOY, limit, "");
+        let mut cluster =
+            scheduler.held(if scheduler.has_limit { "" } else { "max_array_size: 2," });
         cluster.env.push(("FAKE_MAX_ARRAY", "2".to_owned()));
-        cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        let run = cluster.start(&["run", "conf.yaml"]);
+        wait_until("all to work", || claimed(&cluster.recipe.root).len() == 3);
+        cluster.recipe.release();
+        run.wait().expect_code(0);
+        compare(&cluster);
         assert_eq!(cluster.calls(scheduler.submits), 2);
+        for rank in 0..3 {
+            assert_eq!(said(&cluster.recipe.root, &format!("WORLD_RANK={rank}")), 1);
+        }
         let jobs = cluster.status()["jobs"].as_array().expect("a list").clone();
         assert_eq!(jobs.iter().map(|job| &job["tasks"]).collect::<Vec<_>>(), [2, 1]);
         cluster.wait_for_nobody();
@@ -308,7 +331,7 @@ fn killed_without_a_word() {
         assert_eq!(cluster.status()["state"], "incomplete");
         cluster.recipe.release();
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
     });
 }
 
@@ -316,8 +339,7 @@ fn killed_without_a_word() {
 #[test]
 fn ended_before_they_began() {
     on_each(|scheduler| {
-        let cluster =
-            scheduler.cluster(TOY, "shards: 12", "job_script_prologue: [\"test -e go || exit 7\"]");
+        let cluster = scheduler.cluster("", "job_script_prologue: [\"test -e go || exit 7\"]");
         cluster.run(&["--detach"]).expect_code(0);
         cluster.wait_for_nobody();
         let status = cluster.status();
@@ -326,7 +348,7 @@ fn ended_before_they_began() {
         assert_eq!(status["state"], "incomplete");
         fs::write(cluster.recipe.path("go"), "").expect("writes");
         cluster.run(&[]).expect_code(0);
-        cluster.recipe.compare();
+        compare(&cluster);
         assert_eq!(cluster.calls(scheduler.submits), 2);
     });
 }
