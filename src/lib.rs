@@ -124,22 +124,15 @@ mod shard_writer;
 mod stop;
 
 // A worker.
-mod brought;
 mod computer;
-mod courier;
 mod deadline;
 mod failures;
-mod halt;
 mod in_hand;
 mod log;
 mod ordered;
-mod outpost;
 mod poison;
-mod provisions;
 mod queue;
-mod remote;
 mod shard_work;
-mod stage_files;
 mod vigil;
 mod worker;
 
@@ -150,6 +143,7 @@ mod inquiry;
 mod launch;
 mod parallel;
 mod signals;
+mod staging;
 mod status;
 mod submit;
 mod survey;

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use super::fail::Exit;
-use crate::courier::{Errand, carry};
 use crate::deadline::Deadline;
 use crate::job::Job;
 use crate::launch::{TASK, WORKER, end_with_parent, terminate};
@@ -17,6 +16,7 @@ use crate::roster::{Ended, Place, Worker, bury};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::{LoadedStage, Stage};
+use crate::staging::{Errand, carry};
 use crate::task::{Task, keep_workers};
 use crate::vigil::Exits;
 use crate::worker::{Assignment, work};

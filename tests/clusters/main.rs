@@ -14,3 +14,4 @@ mod slurm;
 mod slurm_faults;
 mod spy;
 mod ssh;
+mod ssh_stage;

@@ -30,7 +30,7 @@ slurm() {
 # No `&&` between the two: a failure in a list of commands would not end this.
 ssh() {
     up ssh
-    run same_everywhere::ssh ssh:: --test-threads=1
+    run same_everywhere::ssh ssh:: ssh_stage:: --test-threads=1
 }
 sge() {
     up sge

@@ -26,12 +26,12 @@ fn recipe(hosts: &str, n_workers: u32) -> Recipe {
 }
 
 /// The folder of the hosts, as ssh.sh knows it.
-fn site() -> String {
+pub(crate) fn site() -> String {
     let config = std::env::var("PAR_SSH_CONFIG").expect("are the hosts up?");
     config.trim_end_matches("/ssh_config").to_owned()
 }
 
-fn hosts(action: &str, more: &[&str]) {
+pub(crate) fn hosts(action: &str, more: &[&str]) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clusters/ssh.sh");
     let status = Command::new(script).arg(action).arg(site()).args(more).status();
     assert!(status.expect("ssh.sh starts").success(), "ssh.sh {action}");

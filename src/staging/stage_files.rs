@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::remote::{Remote, quote};
 use crate::checksum::sha256_bytes;
 use crate::log::log;
-use crate::remote::{Remote, quote};
 
 /// In the recipe's directory there: what was copied, each with its stamp.
 pub(crate) const STAMPS: &str = ".staged";

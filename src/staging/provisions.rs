@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::remote::{Remote, quote};
+use super::stage_files::{STAMPS, send_files};
 use crate::checksum::{sha256, sha256_bytes};
 use crate::cluster::Ssh;
 use crate::job::Job;
 use crate::log::log;
-use crate::remote::{Remote, quote};
 use crate::run_dir::RunDir;
-use crate::stage_files::{STAMPS, send_files};
 
 /// Relative to the home directory there.
 const STAGE_DIRECTORY: &str = ".cache/espnet3-par";

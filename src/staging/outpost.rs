@@ -1,4 +1,4 @@
-//! What a courier has on its host besides its [`provisions`](crate::provisions): a run directory with
+//! What a courier has on its host besides its [`provisions`](super::provisions): a run directory with
 //! the shards that it brought. Each courier has one of its own, so that what an earlier one left, even
 //! if it still lives, is in nobody's way.
 
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::provisions::Provisions;
+use super::remote::{Remote, last_line, quote};
 use crate::claim::Claim;
 use crate::job::{Job, Task};
 use crate::launch::{Started, TASK};
-use crate::provisions::Provisions;
-use crate::remote::{Remote, last_line, quote};
 use crate::roster::{Life, Worker, life};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::spec::Spec;

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::brought::{Told, clean_up, enter_workers, settle, take_up};
+use super::brought::{Told, clean_up, enter_workers, settle, take_up};
+use super::halt::Halt;
+use super::outpost::{Outpost, Seen};
+use super::remote::Remote;
 use crate::claim::Claim;
 use crate::cluster::Ssh;
-use crate::halt::Halt;
 use crate::job::Job;
 use crate::log::log;
-use crate::outpost::{Outpost, Seen};
 use crate::queue::Queue;
-use crate::remote::Remote;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::shard_writer::ShardWriter;
