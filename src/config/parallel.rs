@@ -215,7 +215,8 @@ fn tell_findings(options: &Path, found: Vec<Finding>, checker: &mut Checker<'_>)
     }
 }
 
-/// What is left of the options of a local run once Dask's own are gone.
+/// What is left of the options of a local run once Dask's own are gone. Those of other clusters are
+/// for when `env` is changed, and nothing else.
 fn local_options(
     section: &str,
     env: &str,
@@ -223,16 +224,12 @@ fn local_options(
     checker: &mut Checker<'_>,
 ) -> Map<String, Value> {
     let top = [section.to_owned(), "options".to_owned()];
-    let (mut of_dask, mut of_others) = (Vec::new(), Vec::new());
+    let mut of_dask = Vec::new();
     for name in options.keys() {
         let path = child(&top, name);
         if keys::DASK_OPTIONS.contains(&name.as_str()) {
             of_dask.push(name.clone());
-        } else if name != "n_workers" && known_elsewhere(name) {
-            if !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
-                of_others.push(name.clone());
-            }
-        } else if name != "n_workers" && !keys::LOCAL_OPTIONS.contains(&name.as_str()) {
+        } else if !(name == "n_workers" || known_elsewhere(name)) {
             let known = keys::LOCAL_OPTIONS.iter().chain(keys::DASK_OPTIONS).copied();
             let hint = match keys::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -247,11 +244,6 @@ fn local_options(
     if let Some(first) = of_dask.first() {
         let names = keys::listed(of_dask.iter().map(String::as_str));
         let message = format!("Dask-only, no effect here: {names} in `{section}.options`");
-        checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
-    }
-    if let Some(first) = of_others.first() {
-        let names = keys::listed(of_others.iter().map(String::as_str));
-        let message = format!("no effect on `{env}`: {names} in `{section}.options`");
         checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
     }
     options.retain(|name, _| !keys::DASK_OPTIONS.contains(&name.as_str()));

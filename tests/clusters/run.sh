@@ -22,26 +22,47 @@ run() { # TEST... [--OPTION...]
     cargo test --quiet --test clusters -- --ignored "$@"
 }
 
+# The recipe on real speech, sent elsewhere by `parallel.env` alone, finds what it found here.
+speech() { # ENV [OPTION...]
+    (
+        umask 0 # HTCondor's jobs are another user's
+        cd recipes/mini_an4
+        . ./path.sh
+        [ -e exp/vad/results.jsonl ] || ./run.sh --stop_stage 4
+        mkdir -p exp
+        for stage in vad fbank; do
+            espnet3-par run conf/train.yaml --stage "$stage" --restart --set "parallel.env=$1" \
+                --set "output_dir=exp/on_$1/$stage" "${@:2}"
+            cmp "exp/$stage/results.jsonl" "exp/on_$1/$stage/results.jsonl"
+        done
+    )
+}
+
 slurm() {
     PAR_MAX_ARRAY=40 up slurm
+    speech slurm
     run same_everywhere::slurm slurm::
     run slurm_faults:: --test-threads=1
 }
 # No `&&` between the two: a failure in a list of commands would not end this.
 ssh() {
     up ssh
+    speech ssh --set "parallel.options={hosts: [h1, h2], connect_options: {config: $PAR_SSH_CONFIG}}"
     run same_everywhere::ssh ssh:: ssh_stage:: --test-threads=1
 }
 sge() {
     up sge
+    speech sge
     run same_everywhere::sge
 }
 torque() {
     PAR_SLURM_PORT=18817 up torque
+    speech torque
     run commands_over_slurm
 }
 condor() {
     PAR_CACHE=$PWD/target/debian13 PAR_BIND=$PWD up condor
+    speech htcondor
     run same_everywhere::htcondor
 }
 
