@@ -94,7 +94,7 @@ impl Scheduler for Lsf {
 
     fn submission(&self, order: &Order<'_>) -> Submission {
         let options = order.options;
-        let throttle = order.max_running.map_or_else(String::new, |most| format!("%{most}"));
+        let throttle = order.throttle();
         let mut lines = vec![format!("-J \"{}[1-{}]{throttle}\"", order.name, order.tasks)];
         match &options.log_directory {
             Some(folder) => {

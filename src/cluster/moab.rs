@@ -47,7 +47,7 @@ impl Scheduler for Moab {
         lines.push("-S /bin/bash".to_owned());
         let mut argv = vec!["msub".to_owned()];
         if array {
-            let throttle = order.max_running.map_or_else(String::new, |most| format!("%{most}"));
+            let throttle = order.throttle();
             lines.push(format!("-t {}[1-{}]{throttle}", order.name, order.tasks));
             // Or there is no MOAB_JOBARRAYINDEX.
             argv.push("-E".to_owned());

@@ -185,6 +185,13 @@ pub(crate) struct Order<'a> {
     pub unique: &'a str,
 }
 
+impl Order<'_> {
+    /// `%8` behind an array's range, as most schedulers write it.
+    fn throttle(&self) -> String {
+        self.max_running.map_or_else(String::new, |most| format!("%{most}"))
+    }
+}
+
 /// A job as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Submission {

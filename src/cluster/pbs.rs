@@ -67,7 +67,7 @@ impl Scheduler for Pbs {
         }
         // An array of one task is refused: it is a plain job.
         if array {
-            let throttle = order.max_running.map_or_else(String::new, |most| format!("%{most}"));
+            let throttle = order.throttle();
             lines.push(format!("-J 0-{}{throttle}", order.tasks - 1));
         }
         let task = if array { "$PBS_ARRAY_INDEX" } else { "0" };

@@ -57,7 +57,7 @@ impl Scheduler for Slurm {
         lines.extend(logs);
         lines.extend(options.queue.as_ref().map(|queue| format!("-p {}", quote(queue))));
         lines.extend(options.account.as_ref().map(|account| format!("-A {}", quote(account))));
-        let throttle = order.max_running.map_or_else(String::new, |most| format!("%{most}"));
+        let throttle = order.throttle();
         lines.push(format!("--array=0-{}{throttle}", order.tasks - 1));
         lines.push("-n 1".to_owned());
         lines.push("-N 1".to_owned());

@@ -48,7 +48,7 @@ impl Scheduler for Torque {
         // Where the script is not run by its first line but by the login shell.
         lines.push("-S /bin/bash".to_owned());
         if array {
-            let throttle = order.max_running.map_or_else(String::new, |most| format!("%{most}"));
+            let throttle = order.throttle();
             lines.push(format!("-t 0-{}{throttle}", order.tasks - 1));
         }
         let task = if array { "$PBS_ARRAYID" } else { "0" };
