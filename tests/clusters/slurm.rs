@@ -258,3 +258,25 @@ fn what_slurm_refuses_is_told_in_its_words() {
     recipe.run(&["--set", "parallel.options.queue=main"]).expect_code(0);
     recipe.compare();
 }
+
+/// Ctrl-C at a terminal reaches sbatch too, were it in the driver's process group.
+#[test]
+#[ignore = "needs a real Slurm"]
+fn interrupted_while_it_submits_it_leaves_no_job() {
+    let recipe = Recipe::new(&format!("toy: {{n: 40, sleep_ms: 50}}\n{}", section(2, "")));
+    let folder = recipe.path("slow");
+    fs::create_dir(&folder).expect("makes the folder");
+    let script = "#!/bin/bash\nid=$(PATH=${PATH#*:} sbatch \"$@\"); touch slow.asked; sleep 2; echo $id\n";
+    fs::write(folder.join("sbatch"), script).expect("writes");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.join("sbatch"), mode).expect("sets the mode");
+    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
+        let path = std::env::var("PATH").expect("there is a PATH");
+        command.env("PATH", format!("{}:{path}", folder.display())).env("SBATCH_HOLD", "1");
+    });
+    wait_until("sbatch", || recipe.root.join("logs/slow.asked").exists());
+    run.signal_group(Signal::SIGINT);
+    run.wait().expect_code(130);
+    let job = job_id(&recipe);
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
+}
