@@ -146,7 +146,7 @@ impl UnderWay {
         }
     }
 
-    /// The run is complete: what still waits in a queue need not come. Tasks that run end by
+    /// The run is complete, or is to stop: what still waits in a queue need not come. Tasks that run end by
     /// themselves; `false`: those of this process have not yet.
     pub(crate) fn dismiss(&mut self, run: &RunDir) -> Result<bool> {
         let Self::Queued(queued) = self else { return Ok(false) };

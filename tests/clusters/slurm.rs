@@ -280,3 +280,20 @@ fn interrupted_while_it_submits_it_leaves_no_job() {
     let job = job_id(&recipe);
     wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
 }
+
+#[test]
+#[ignore = "needs a real Slurm"]
+fn a_failed_item_that_stops_the_run_empties_the_queue() {
+    let config = format!(
+        "toy: {{n: 40, sleep_ms: 50, faults: {{3: error}}}}\non_item_error: stop\n{}",
+        section(3, "")
+    );
+    let recipe = Recipe::new(&config);
+    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
+        command.env("SBATCH_HOLD", "1");
+    });
+    let job = job_id(&recipe);
+    say("scontrol", &["release", &format!("{job}_0")]);
+    run.wait().expect_code(3).expect_says("no such luck");
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
+}
