@@ -329,7 +329,7 @@ impl JobStatus {
             words: BTreeMap::new(),
         };
         for task in 0..job.tasks.len() as u32 {
-            let known = inquiry.of(job.number, task);
+            let known = inquiry.of(job, task);
             let count = match &known.state {
                 _ if over || ended.contains(&task) || known.over() => &mut status.ended,
                 Some(Told::Queued(_)) => &mut status.queued,

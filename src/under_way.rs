@@ -265,7 +265,7 @@ impl Queued {
                 let mut words: BTreeMap<String, u32> = BTreeMap::new();
                 for job in &self.jobs {
                     for task in 0..job.tasks.len() as u32 {
-                        let known = inquiry.of(job.number, task);
+                        let known = inquiry.of(job, task);
                         *words.entry(known.words().to_owned()).or_default() += 1;
                     }
                 }
