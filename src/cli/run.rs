@@ -20,7 +20,7 @@ use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::Survey;
-use crate::under_way::UnderWay;
+use crate::under_way::{UnderWay, cancel_all};
 
 /// Run a stage, wait, and collect its records.
 ///
@@ -79,6 +79,8 @@ impl Run {
         let ending = self.wait(stages, &config, &planned, job?)?;
         if ending == Ending::Complete {
             collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
+            // Another cluster's queue may still have an earlier submission; it finds nothing to do.
+            let _ = cancel_all(&planned.run);
         }
         let report = Report::of(&planned.run)?;
         if self.json {

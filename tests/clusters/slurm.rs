@@ -297,3 +297,17 @@ fn a_failed_item_that_stops_the_run_empties_the_queue() {
     run.wait().expect_code(3).expect_says("no such luck");
     wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
 }
+
+#[test]
+#[ignore = "needs a real Slurm"]
+fn finished_elsewhere_it_leaves_nothing_in_the_queue() {
+    let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", section(2, "")));
+    let held = recipe.start_with(&["run", "conf.yaml", "--detach"], |command| {
+        command.env("SBATCH_HOLD", "1");
+    });
+    held.wait().expect_code(0);
+    let job = job_id(&recipe);
+    recipe.run(&["--set", "parallel.env=local"]).expect_code(0);
+    recipe.compare();
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
+}
