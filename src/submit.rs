@@ -14,21 +14,25 @@ use crate::launch::{NotStarted, ask};
 use crate::run_dir::RunDir;
 
 /// Hands a job over: as one, or as several where the scheduler's arrays are too small. Which of
-/// them it took.
+/// them it took, and why not all.
 ///
 /// # Errors
 /// [`NotStarted`] when it took none.
-pub(crate) fn submit(scheduler: &dyn Scheduler, run: &RunDir, job: &Job) -> Result<Vec<Job>> {
+pub(crate) fn submit(
+    scheduler: &dyn Scheduler,
+    run: &RunDir,
+    job: &Job,
+) -> Result<(Vec<Job>, Option<anyhow::Error>)> {
     let mut taken = Vec::new();
     for piece in in_pieces(scheduler, job, run.root()) {
         match hand_over(scheduler, run, piece) {
             Ok(job) => taken.push(job),
             // The run completes with what was taken; submission.json tells of the rest.
             Err(error) if taken.is_empty() => return Err(error),
-            Err(_) => break,
+            Err(error) => return Ok((taken, Some(error))),
         }
     }
-    Ok(taken)
+    Ok((taken, None))
 }
 
 /// Has a scheduler end jobs, queued or running.

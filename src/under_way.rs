@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cluster::{SCHEDULERS, Scheduler, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
-use crate::job::Job;
+use crate::job::{Job, Task};
 use crate::launch::{NotStarted, Started, kill_session, start_task};
 use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
@@ -64,7 +64,12 @@ impl UnderWay {
             let started = started.collect::<Result<_>>()?;
             return Ok(Self::Here(Here { job, started, news: Vec::new() }));
         };
-        Ok(Self::queued(scheduler, submit(scheduler, run, job)?))
+        let (jobs, refused) = submit(scheduler, run, job)?;
+        let mut queued = Self::queued(scheduler, jobs);
+        if let (Self::Queued(queued), Some(error)) = (&mut queued, refused) {
+            queued.news.push(format!("the rest of the array was not taken: {error:#}"));
+        }
+        Ok(queued)
     }
 
     /// The jobs of an earlier submission to the same cluster that may still do something.
@@ -105,6 +110,14 @@ impl UnderWay {
         match self {
             Self::Here(_) => Vec::new(),
             Self::Queued(queued) => queued.ids(run),
+        }
+    }
+
+    /// Its tasks, each with its workers.
+    pub(crate) fn tasks(&self) -> Vec<&Task> {
+        match self {
+            Self::Here(here) => here.job.tasks.iter().collect(),
+            Self::Queued(queued) => queued.jobs.iter().flat_map(|job| &job.tasks).collect(),
         }
     }
 

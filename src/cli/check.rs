@@ -146,7 +146,8 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     {
         if others > 0 {
             let tasks = count(job.tasks.len(), "task");
-            text += &format!("# {} of at most {tasks} each; the first:\n", count(others + 1, "job"));
+            text +=
+                &format!("# {} of at most {tasks} each; the first:\n", count(others + 1, "job"));
         }
         let submission = render(scheduler, run, &job, config.stage.name)?;
         text += &format!("# {}\n", shell_words::join(&submission.argv));

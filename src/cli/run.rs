@@ -112,11 +112,12 @@ impl Run {
             for news in submitted.news() {
                 tell(format!("warning: {news}"));
             }
-            let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
+            let tasks = submitted.tasks();
+            let workers = count(tasks.iter().map(|task| task.workers as usize).sum(), "worker");
             match submitted.ids(run).as_slice() {
                 [] => format!("{workers} started"),
                 ids => {
-                    let tasks = count(job.tasks.len(), "task");
+                    let tasks = count(tasks.len(), "task");
                     format!("{} submitted to {cluster}: {workers} in {tasks}", jobs(ids))
                 }
             }

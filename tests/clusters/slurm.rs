@@ -266,7 +266,8 @@ fn interrupted_while_it_submits_it_leaves_no_job() {
     let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", held(2)));
     let folder = recipe.path("slow");
     fs::create_dir(&folder).expect("makes the folder");
-    let script = "#!/bin/bash\nid=$(PATH=${PATH#*:} sbatch \"$@\"); touch slow.asked; sleep 2; echo $id\n";
+    let script =
+        "#!/bin/bash\nid=$(PATH=${PATH#*:} sbatch \"$@\"); touch slow.asked; sleep 2; echo $id\n";
     fs::write(folder.join("sbatch"), script).expect("writes");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(folder.join("sbatch"), mode).expect("sets the mode");

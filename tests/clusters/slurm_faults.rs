@@ -177,7 +177,8 @@ fn slurmctld_stopped_for_a_while() {
 #[ignore = "needs a real Slurm"]
 fn an_answer_about_the_run_before_is_not_taken_for_this_ones() {
     let config = format!("toy: {{n: 4}}\n{}", section(2, ""));
-    let recipe = Recipe::new(&config.replace("cores: 1", "cores: 1, job_extra_directives: [--hold]"));
+    let recipe =
+        Recipe::new(&config.replace("cores: 1", "cores: 1, job_extra_directives: [--hold]"));
     recipe.run(&["--detach"]).expect_code(0);
     let before = job_id(&recipe);
     let folder = recipe.path("slow");
