@@ -217,7 +217,8 @@ fn interrupted_it_cancels_its_jobs_and_resumes() {
     run.signal(Signal::SIGINT);
     run.wait().expect_code(130);
     wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
-    assert_eq!(crate::common::disk::claimed(&recipe.root), [""; 0]);
+    // Tasks that are completing count as out of the queue.
+    wait_until("shards given back", || crate::common::disk::claimed(&recipe.root).is_empty());
     recipe.finish_and_compare(&[]);
 }
 
