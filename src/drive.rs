@@ -305,7 +305,8 @@ pub(crate) fn submit_and_wait(
         let progress = survey.look().context("failed to read the run directory")?;
         watch(Event::Progress(&progress))?;
         rest.looked(started.elapsed());
-        if progress.complete()
+        // Whoever asked the run to stop, workers too: tasks that still queue would only look and end.
+        if (progress.complete() || Stop::read(run).is_some())
             && let Some(submitted) = &mut under_way
             && submitted.dismiss(run)?
         {

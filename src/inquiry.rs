@@ -30,8 +30,8 @@ const MISSES: u32 = 2;
 /// What is known from the scheduler.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Inquiry {
-    /// By the job's number and the task.
-    jobs: BTreeMap<u32, BTreeMap<u32, Known>>,
+    /// By [`Job::unique`], since numbers are given again after `--restart`, and the task.
+    jobs: BTreeMap<String, BTreeMap<u32, Known>>,
     /// So many questions in a row got no answer.
     failures: u32,
     /// What it said instead of the last one.
@@ -71,8 +71,8 @@ impl Inquiry {
     }
 
     /// What is known of a task; nothing if nobody asked yet.
-    pub(crate) fn of(&self, job: u32, task: u32) -> Known {
-        let known = self.jobs.get(&job).and_then(|tasks| tasks.get(&task));
+    pub(crate) fn of(&self, job: &Job, task: u32) -> Known {
+        let known = self.jobs.get(&job.unique).and_then(|tasks| tasks.get(&task));
         known.cloned().unwrap_or_default()
     }
 
@@ -80,7 +80,7 @@ impl Inquiry {
     pub(crate) fn over(&self, run: &RunDir, job: &Job) -> bool {
         let ended = job.ended_tasks(run);
         let mut tasks = 0..job.tasks.len() as u32;
-        tasks.all(|task| ended.contains(&task) || self.of(job.number, task).over())
+        tasks.all(|task| ended.contains(&task) || self.of(job, task).over())
     }
 
     /// Asks after all jobs that may not be over, unless they were asked after a moment ago, and
@@ -118,11 +118,13 @@ impl Inquiry {
         inquiry.failures = if errors.is_empty() { 0 } else { inquiry.failures + 1 };
         inquiry.error = (!errors.is_empty()).then(|| errors.join("; "));
         inquiry.write(run)?;
-        for (job, tasks) in &inquiry.jobs {
+        // What the directory holds now: it may be another run's than when the question was put.
+        for job in Job::read_all(run) {
+            let Some(tasks) = inquiry.jobs.get(&job.unique) else { continue };
             // Not of silence: a scheduler may tell others' jobs to their owners alone.
             let ended =
                 tasks.iter().filter(|(_, known)| matches!(known.state, Some(State::Ended(_))));
-            ended.for_each(|(task, known)| bury(run, *job, *task, known.words()));
+            ended.for_each(|(task, known)| bury(run, job.number, *task, known.words()));
         }
         Ok(inquiry)
     }
@@ -136,7 +138,7 @@ impl Inquiry {
         for (id, job) in jobs {
             let of_job: Vec<_> = states.iter().filter(|state| state.job == *id).collect();
             let whole = of_job.iter().find(|state| state.task.is_none());
-            let known = self.jobs.entry(job.number).or_default();
+            let known = self.jobs.entry(job.unique.clone()).or_default();
             for task in 0..job.tasks.len() as u32 {
                 let index = |state: &TaskState| state.task.map(|index| job.task_of(index));
                 let own = of_job.iter().find(|state| index(state) == Some(task));

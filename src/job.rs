@@ -132,6 +132,7 @@ impl Job {
             }
         }
         self.argv.extend(["--job".to_owned(), self.number.to_string()]);
+        self.submitted = jiff::Timestamp::now().to_string();
         write(&run.job_json(self.number), &serde_json::to_vec_pretty(&self)?)?;
         Ok(self)
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{PipeWriter, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -265,6 +266,12 @@ pub(crate) fn ask(
     let handle = command
         .stdout_capture()
         .stderr_capture()
+        // Ctrl-C at the terminal is for this process alone: a submission that it ended halfway would
+        // leave a job that nobody knows.
+        .before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        })
         .start()
         .with_context(|| NotStarted::start(argv))?;
     let Some(output) = handle.wait_timeout(ANSWER)? else {

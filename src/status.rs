@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cluster::State as Told;
+use crate::deadline::NO_TIME;
 use crate::inquiry::Inquiry;
 use crate::job::Job;
 use crate::roster::{Ended, Life, Worker, age};
@@ -211,19 +212,23 @@ impl Status {
 
     /// Whether no worker of the last submission could build its env.
     pub(crate) fn no_env(&self) -> bool {
-        let last = self.jobs.last().map_or(0, |job| job.number);
+        let last = self.last_taken();
         let mut ended = self.workers.iter().filter(|worker| worker.job == last).peekable();
         ended.peek().is_some()
             && ended.all(|worker| matches!(worker.ended, Some(Ended::EnvFailed { .. })))
     }
 
+    /// The number of the last submission that was not refused, 0 if there is none.
+    fn last_taken(&self) -> u32 {
+        self.jobs.iter().rfind(|job| job.refused.is_none()).map_or(0, |job| job.number)
+    }
+
     /// The reasons why workers ended before the work did, the same one once, with how many had it.
     pub(crate) fn troubles(&self) -> Vec<(String, usize)> {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
-        let last = self.jobs.last().map_or(0, |job| job.number);
+        let last = self.last_taken();
         let started = self.workers.iter().any(|worker| worker.job == last);
-        let refused = self.jobs.last().and_then(|job| job.refused.as_ref());
-        if last > 0 && !started && refused.is_none() && self.state == State::Incomplete {
+        if last > 0 && !started && self.state == State::Incomplete {
             troubles.insert("never started; see the log of its task".to_owned(), 1);
         }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
@@ -232,6 +237,9 @@ impl Status {
                 Some(Ended::Failed { error }) => error.clone(),
                 Some(Ended::Died { status }) => format!("died: {status}"),
                 Some(Ended::Lost { why }) => format!("lost: {why}"),
+                Some(Ended::Stopped { why }) if why == NO_TIME => {
+                    "ended by the `walltime` of its task".to_owned()
+                }
                 None if worker.life == Life::Dead => "vanished".to_owned(),
                 _ => continue,
             };
@@ -329,7 +337,7 @@ impl JobStatus {
             words: BTreeMap::new(),
         };
         for task in 0..job.tasks.len() as u32 {
-            let known = inquiry.of(job.number, task);
+            let known = inquiry.of(job, task);
             let count = match &known.state {
                 _ if over || ended.contains(&task) || known.over() => &mut status.ended,
                 Some(Told::Queued(_)) => &mut status.queued,

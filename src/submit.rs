@@ -14,22 +14,25 @@ use crate::launch::{NotStarted, ask};
 use crate::run_dir::RunDir;
 
 /// Hands a job over: as one, or as several where the scheduler's arrays are too small. Which of
-/// them it took.
+/// them it took, and why not all.
 ///
 /// # Errors
 /// [`NotStarted`] when it took none.
-pub(crate) fn submit(scheduler: &dyn Scheduler, run: &RunDir, job: &Job) -> Result<Vec<Job>> {
-    let limit = job.max_array_size.or_else(|| array_limit(scheduler, run));
+pub(crate) fn submit(
+    scheduler: &dyn Scheduler,
+    run: &RunDir,
+    job: &Job,
+) -> Result<(Vec<Job>, Option<anyhow::Error>)> {
     let mut taken = Vec::new();
-    for piece in pieces(job, limit) {
+    for piece in in_pieces(scheduler, job, run.root()) {
         match hand_over(scheduler, run, piece) {
             Ok(job) => taken.push(job),
             // The run completes with what was taken; submission.json tells of the rest.
             Err(error) if taken.is_empty() => return Err(error),
-            Err(_) => break,
+            Err(error) => return Ok((taken, Some(error))),
         }
     }
-    Ok(taken)
+    Ok((taken, None))
 }
 
 /// Has a scheduler end jobs, queued or running.
@@ -66,10 +69,15 @@ fn additions(scheduler: &dyn Scheduler, job: &Job) -> Additions {
     scheduler.additions(&Options::read(scheduler, &job.options).0)
 }
 
+/// The jobs that one becomes, at least one, each as large as the scheduler's arrays may be.
+pub(crate) fn in_pieces(scheduler: &dyn Scheduler, job: &Job, dir: &Path) -> Vec<Job> {
+    pieces(job, job.max_array_size.or_else(|| array_limit(scheduler, dir)))
+}
+
 /// How many tasks an array may have, where the scheduler says so.
-fn array_limit(scheduler: &dyn Scheduler, run: &RunDir) -> Option<u32> {
+fn array_limit(scheduler: &dyn Scheduler, dir: &Path) -> Option<u32> {
     let (argv, read) = scheduler.array_limit()?;
-    let reply = ask(&argv, run.root(), None, &[]).ok()?;
+    let reply = ask(&argv, dir, None, &[]).ok()?;
     read(&reply.stdout).filter(|limit| *limit > 0)
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cluster::{SCHEDULERS, Scheduler, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
-use crate::job::Job;
+use crate::job::{Job, Task};
 use crate::launch::{NotStarted, Started, kill_session, start_task};
 use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
@@ -66,7 +66,12 @@ impl UnderWay {
             let started = started.collect::<Result<_>>()?;
             return Ok(Self::Here(Here { job, started, lost: Vec::new(), told: 0 }));
         };
-        Ok(Self::queued(scheduler, submit(scheduler, run, job)?))
+        let (jobs, refused) = submit(scheduler, run, job)?;
+        let mut queued = Self::queued(scheduler, jobs);
+        if let (Self::Queued(queued), Some(error)) = (&mut queued, refused) {
+            queued.news.push(format!("the rest of the array was not taken: {error:#}"));
+        }
+        Ok(queued)
     }
 
     /// The jobs of an earlier submission to the same cluster that may still do something.
@@ -113,6 +118,14 @@ impl UnderWay {
         }
     }
 
+    /// Its tasks, each with its workers.
+    pub(crate) fn tasks(&self) -> Vec<&Task> {
+        match self {
+            Self::Here(here) => here.job.tasks.iter().collect(),
+            Self::Queued(queued) => queued.jobs.iter().flat_map(|job| &job.tasks).collect(),
+        }
+    }
+
     /// Whether nothing more comes of it.
     pub(crate) fn ended(&mut self, run: &RunDir) -> Result<bool> {
         match self {
@@ -151,7 +164,7 @@ impl UnderWay {
         }
     }
 
-    /// The run is complete: what still waits in a queue need not come. Tasks that run end by
+    /// The run is complete, or is to stop: what still waits in a queue need not come. Tasks that run end by
     /// themselves; `false`: those of this process have not yet.
     pub(crate) fn dismiss(&mut self, run: &RunDir) -> Result<bool> {
         let Self::Queued(queued) = self else { return Ok(false) };
@@ -270,7 +283,7 @@ impl Queued {
                 let mut words: BTreeMap<String, u32> = BTreeMap::new();
                 for job in &self.jobs {
                     for task in 0..job.tasks.len() as u32 {
-                        let known = inquiry.of(job.number, task);
+                        let known = inquiry.of(job, task);
                         *words.entry(known.words().to_owned()).or_default() += 1;
                     }
                 }

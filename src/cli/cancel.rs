@@ -53,7 +53,10 @@ impl Cancel {
             } else {
                 say(format!("{name}: its workers have stopped"))?;
             }
-            cancelled?;
+            // Jobs that ended by themselves meanwhile need nobody's word.
+            if has_open_jobs(&run) {
+                cancelled?;
+            }
         }
         Ok(exit)
     }

@@ -1,5 +1,7 @@
 //! `check`: what a config says when all is put together, and what a run of it would do.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::ConfigArgs;
@@ -12,7 +14,7 @@ use crate::job::Job;
 use crate::launch::ask;
 use crate::run_dir::RunDir;
 use crate::stage::Stage;
-use crate::submit::{render, write_files};
+use crate::submit::{in_pieces, render, write_files};
 use crate::survey::{Progress, Survey};
 
 /// Print the resolved config and the plan, and do nothing.
@@ -63,7 +65,7 @@ struct Trial {
 /// Has the scheduler check the submission, where it offers that and is there.
 fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     let Some(scheduler) = scheduler(&config.parallel.env) else { return Ok(None) };
-    let Some(job) = next(config, planned)? else { return Ok(None) };
+    let Some((job, _)) = next(config, planned)? else { return Ok(None) };
     let submission = render(scheduler, &planned.run, &job, config.stage.name)?;
     let Some(argv) = scheduler.trial(&submission) else { return Ok(None) };
     // The run directory may not be there, and is not to be touched.
@@ -82,11 +84,12 @@ fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     }
 }
 
-/// The job that would be submitted, if anything is left to do.
+/// The job that would be submitted, if anything is left to do, and how many others with it where it is
+/// too large for one.
 ///
 /// # Errors
 /// Too few hosts or GPUs for the workers.
-fn next(config: &Config, planned: &Planned) -> Result<Option<Job>, Fail> {
+fn next(config: &Config, planned: &Planned) -> Result<Option<(Job, usize)>, Fail> {
     let progress = match planned.resumes {
         true => Survey::new(&planned.run, &planned.spec).look()?,
         false => Progress::before(&planned.spec),
@@ -94,8 +97,13 @@ fn next(config: &Config, planned: &Planned) -> Result<Option<Job>, Fail> {
     if progress.complete() {
         return Ok(None);
     }
-    let job = job(config, &planned.run)?;
-    Ok(Some(job.no_larger_than(&progress).numbered_next(&planned.run)))
+    let job = job(config, &planned.run)?.no_larger_than(&progress);
+    let mut pieces = match scheduler(&config.parallel.env) {
+        Some(scheduler) => in_pieces(scheduler, &job, Path::new(".")),
+        None => vec![job],
+    };
+    let first = pieces.remove(0).numbered_next(&planned.run);
+    Ok(Some((first, pieces.len())))
 }
 
 /// The plan in words.
@@ -133,9 +141,14 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     } else {
         text += &format!("# {place} is new\n");
     }
-    if let Some(job) = next(config, planned)?
+    if let Some((job, others)) = next(config, planned)?
         && let Some(scheduler) = scheduler(&parallel.env)
     {
+        if others > 0 {
+            let tasks = count(job.tasks.len(), "task");
+            text +=
+                &format!("# {} of at most {tasks} each; the first:\n", count(others + 1, "job"));
+        }
         let submission = render(scheduler, run, &job, config.stage.name)?;
         text += &format!("# {}\n", shell_words::join(&submission.argv));
         for (name, content) in &submission.files {

@@ -20,7 +20,7 @@ use crate::signals::listen;
 use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::Survey;
-use crate::under_way::UnderWay;
+use crate::under_way::{UnderWay, cancel_all};
 
 /// Run a stage, wait, and collect its records.
 ///
@@ -79,6 +79,8 @@ impl Run {
         let ending = self.wait(stages, &config, &planned, job?)?;
         if ending == Ending::Complete {
             collect_and_merge(&planned.run, &planned.spec, config.loaded.as_ref())?;
+            // Another cluster's queue may still have an earlier submission; it finds nothing to do.
+            let _ = cancel_all(&planned.run);
         }
         let report = Report::of(&planned.run)?;
         if self.json {
@@ -110,11 +112,12 @@ impl Run {
             for news in submitted.news() {
                 tell(format!("warning: {news}"));
             }
-            let workers = count(job.tasks.iter().map(|task| task.workers as usize).sum(), "worker");
+            let tasks = submitted.tasks();
+            let workers = count(tasks.iter().map(|task| task.workers as usize).sum(), "worker");
             match submitted.ids(run).as_slice() {
                 [] => format!("{workers} started"),
                 ids => {
-                    let tasks = count(job.tasks.len(), "task");
+                    let tasks = count(tasks.len(), "task");
                     format!("{} submitted to {cluster}: {workers} in {tasks}", jobs(ids))
                 }
             }

@@ -108,16 +108,10 @@ fn status_tells_who_works_and_what_waits() {
 #[test]
 #[ignore = "needs a real Slurm"]
 fn three_of_eight_tasks_held_for_ever() {
-    let recipe = Recipe::held_at(0, &format!("toy: {{n: 400, sleep_ms: 10}}\n{}", section(8, "")));
-    // Nothing starts before it is released by name.
-    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
-        command.env("SBATCH_HOLD", "1");
-    });
+    let recipe = Recipe::new(&format!("toy: {{n: 400, sleep_ms: 10}}\n{}", held(8)));
+    let run = recipe.start_run(&[]);
     let job = job_id(&recipe);
-    for task in [5, 6, 7] {
-        say("scontrol", &["hold", &format!("{job}_{task}")]);
-    }
-    recipe.release();
+    say("scontrol", &["release", &format!("{job}_[0-4]")]);
     run.wait().expect_code(0);
     recipe.compare();
     wait_until("the held ones to go", || tasks_in(&job, "pending,running").is_empty());
@@ -223,7 +217,8 @@ fn interrupted_it_cancels_its_jobs_and_resumes() {
     run.signal(Signal::SIGINT);
     run.wait().expect_code(130);
     wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
-    assert_eq!(crate::common::disk::claimed(&recipe.root), [""; 0]);
+    // Tasks that are completing count as out of the queue.
+    wait_until("shards given back", || crate::common::disk::claimed(&recipe.root).is_empty());
     recipe.finish_and_compare(&[]);
 }
 
@@ -257,4 +252,64 @@ fn what_slurm_refuses_is_told_in_its_words() {
     checked.expect_says("invalid partition specified: nosuch");
     recipe.run(&["--set", "parallel.options.queue=main"]).expect_code(0);
     recipe.compare();
+}
+
+/// The same, and no task starts before `scontrol release`.
+fn held(n_workers: u32) -> String {
+    let hold = "cores: 1, job_extra_directives: [--hold]";
+    section(n_workers, "").replace("cores: 1", hold)
+}
+
+/// Ctrl-C at a terminal reaches sbatch too, were it in the driver's process group.
+#[test]
+#[ignore = "needs a real Slurm"]
+fn interrupted_while_it_submits_it_leaves_no_job() {
+    let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", held(2)));
+    let folder = recipe.path("slow");
+    fs::create_dir(&folder).expect("makes the folder");
+    let script =
+        "#!/bin/bash\nid=$(PATH=${PATH#*:} sbatch \"$@\"); touch slow.asked; sleep 2; echo $id\n";
+    fs::write(folder.join("sbatch"), script).expect("writes");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.join("sbatch"), mode).expect("sets the mode");
+    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
+        let path = std::env::var("PATH").expect("there is a PATH");
+        command.env("PATH", format!("{}:{path}", folder.display()));
+    });
+    wait_until("sbatch", || recipe.root.join("logs/slow.asked").exists());
+    run.signal_group(Signal::SIGINT);
+    run.wait().expect_code(130);
+    let job = job_id(&recipe);
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
+}
+
+#[test]
+#[ignore = "needs a real Slurm"]
+fn a_failed_item_that_stops_the_run_empties_the_queue() {
+    let config = format!(
+        "toy: {{n: 40, sleep_ms: 50, faults: {{3: error}}}}\non_item_error: stop\n{}",
+        section(3, "")
+    );
+    let recipe = Recipe::new(&config);
+    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
+        command;
+    });
+    let job = job_id(&recipe);
+    say("scontrol", &["release", &format!("{job}_0")]);
+    run.wait().expect_code(3).expect_says("no such luck");
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
+}
+
+#[test]
+#[ignore = "needs a real Slurm"]
+fn finished_elsewhere_it_leaves_nothing_in_the_queue() {
+    let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", section(2, "")));
+    let held = recipe.start_with(&["run", "conf.yaml", "--detach"], |command| {
+        command;
+    });
+    held.wait().expect_code(0);
+    let job = job_id(&recipe);
+    recipe.run(&["--set", "parallel.env=local"]).expect_code(0);
+    recipe.compare();
+    wait_until("an empty queue", || tasks_in(&job, "pending,running").is_empty());
 }

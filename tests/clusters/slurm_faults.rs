@@ -171,3 +171,30 @@ fn slurmctld_stopped_for_a_while() {
     finish(&recipe, run);
     assert_eq!(claimed(&recipe.root), [""; 0]);
 }
+
+/// Of two runs in the same directory, one after the other, each has a job 1.
+#[test]
+#[ignore = "needs a real Slurm"]
+fn an_answer_about_the_run_before_is_not_taken_for_this_ones() {
+    let config = format!("toy: {{n: 4}}\n{}", section(2, ""));
+    let recipe =
+        Recipe::new(&config.replace("cores: 1", "cores: 1, job_extra_directives: [--hold]"));
+    recipe.run(&["--detach"]).expect_code(0);
+    let before = job_id(&recipe);
+    let folder = recipe.path("slow");
+    fs::create_dir(&folder).expect("makes the folder");
+    let script = "#!/bin/bash\ntouch slow.asked; sleep 3; PATH=${PATH#*:} exec squeue \"$@\"\n";
+    fs::write(folder.join("squeue"), script).expect("writes");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.join("squeue"), mode).expect("sets the mode");
+    let status = recipe.start_with(&["status", recipe.root_text()], |command| {
+        let path = std::env::var("PATH").expect("there is a PATH");
+        command.env("PATH", format!("{}:{path}", folder.display()));
+    });
+    wait_until("the question", || recipe.root.join("slow.asked").exists());
+    recipe.run(&["--restart", "--detach"]).expect_code(0);
+    assert_ne!(job_id(&recipe), before);
+    status.wait();
+    assert_eq!(recipe.status()["state"], "queued");
+    recipe.call(&["cancel", recipe.root_text()]).expect_code(0);
+}

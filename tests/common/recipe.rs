@@ -208,6 +208,12 @@ impl Call {
         send(self.pid(), signal);
     }
 
+    /// As a terminal does it: to the command and to all that it started in its process group.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let group = nix::unistd::Pid::from_raw(self.pid().cast_signed());
+        nix::sys::signal::killpg(group, signal).expect("it runs");
+    }
+
     pub(crate) fn running(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
