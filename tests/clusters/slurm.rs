@@ -288,12 +288,10 @@ fn interrupted_while_it_submits_it_leaves_no_job() {
 fn a_failed_item_that_stops_the_run_empties_the_queue() {
     let config = format!(
         "toy: {{n: 40, sleep_ms: 50, faults: {{3: error}}}}\non_item_error: stop\n{}",
-        section(3, "")
+        held(3)
     );
     let recipe = Recipe::new(&config);
-    let run = recipe.start_with(&["run", "conf.yaml"], |command| {
-        command;
-    });
+    let run = recipe.start_run(&[]);
     let job = job_id(&recipe);
     say("scontrol", &["release", &format!("{job}_0")]);
     run.wait().expect_code(3).expect_says("no such luck");
@@ -303,11 +301,8 @@ fn a_failed_item_that_stops_the_run_empties_the_queue() {
 #[test]
 #[ignore = "needs a real Slurm"]
 fn finished_elsewhere_it_leaves_nothing_in_the_queue() {
-    let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", section(2, "")));
-    let held = recipe.start_with(&["run", "conf.yaml", "--detach"], |command| {
-        command;
-    });
-    held.wait().expect_code(0);
+    let recipe = Recipe::new(&format!("toy: {{n: 40}}\n{}", held(2)));
+    recipe.run(&["--detach"]).expect_code(0);
     let job = job_id(&recipe);
     recipe.run(&["--set", "parallel.env=local"]).expect_code(0);
     recipe.compare();
