@@ -225,7 +225,7 @@ fn visible_devices() -> Result<Vec<String>> {
         return Ok(devices);
     }
     let argv: Vec<String> = NVIDIA_SMI.iter().map(|word| (*word).to_owned()).collect();
-    match ask(&argv, std::path::Path::new("."), None, &[]) {
+    match ask(&argv, std::path::Path::new(".")) {
         Ok(reply) if reply.code == Some(0) => Ok(gpus(&reply.stdout)),
         Ok(reply) => {
             let message = format!("nvidia-smi names no GPUs: {}", reply.complaint());

@@ -169,6 +169,6 @@ fn question(
     let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
     let mut argv = scheduler.query(&ids);
     argv.extend(additions);
-    let reply = ask(&argv, dir, None, &[]).map_err(|error| format!("{error:#}"))?;
+    let reply = ask(&argv, dir).map_err(|error| format!("{error:#}"))?;
     scheduler.states(&reply).map_err(|words| format!("`{}`: {words}", argv[0]))
 }

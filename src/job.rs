@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::atomic_file;
-use crate::cluster::Reply;
+use crate::cluster::{Reply, scheduler};
 use crate::config::OnItemError;
 use crate::identity::Process;
 use crate::run_dir::{RunDir, gone};
@@ -190,9 +190,16 @@ impl Job {
         write(&run.submission_json(self.number), &serde_json::to_vec_pretty(submitted)?)
     }
 
-    /// What came of handing it to a scheduler, where that was done.
+    /// What came of handing it to a scheduler, where that was done: as it was noted, else as the
+    /// command's own output tells, should its driver not have lived to note it.
     pub(crate) fn submission(&self, run: &RunDir) -> Option<Submitted> {
-        serde_json::from_slice(&std::fs::read(run.submission_json(self.number)).ok()?).ok()
+        if let Ok(noted) = std::fs::read(run.submission_json(self.number)) {
+            return serde_json::from_slice(&noted).ok();
+        }
+        let stdout = std::fs::read_to_string(run.reply_out(self.number)).ok()?;
+        let id = Some(scheduler(&self.cluster)?.job_id(&stdout)?);
+        let (argv, stderr) = (Vec::new(), String::new());
+        Some(Submitted { id, argv, code: None, stdout, stderr, cancelled: false })
     }
 
     /// The tasks of which it is known, from the disk and the processes of this host, that they have

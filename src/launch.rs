@@ -241,16 +241,38 @@ pub(crate) fn task_argv(run: &RunDir) -> Result<Vec<String>> {
     Ok(vec![text(&exe)?, TASK.to_owned(), text(&root)?])
 }
 
-/// Runs another program to its end, with `stdin` as its input, in `dir`; without the variables of
-/// this process that begin with one of `unset`.
+/// As [`ask`], for a command that hands a job over: without the variables of this process that begin
+/// with one of `unset`, and with what it prints in the file `out`, should this process not live to
+/// read it.
 ///
 /// # Errors
-/// [`NotStarted`] when it is not there; when it does not end in time.
-pub(crate) fn ask(
+/// As [`ask`].
+pub(crate) fn ask_for_a_job(
     argv: &[String],
     dir: &Path,
     stdin: Option<&str>,
     unset: &[&str],
+    out: &Path,
+) -> Result<Reply> {
+    let file = File::create(out).with_context(|| format!("failed to make {}", out.display()))?;
+    let reply = run_to_its_end(argv, dir, stdin, unset, Some(&file))?;
+    Ok(Reply { stdout: std::fs::read_to_string(out)?, ..reply })
+}
+
+/// Runs another program to its end, in `dir`.
+///
+/// # Errors
+/// [`NotStarted`] when it is not there; when it does not end in time.
+pub(crate) fn ask(argv: &[String], dir: &Path) -> Result<Reply> {
+    run_to_its_end(argv, dir, None, &[], None)
+}
+
+fn run_to_its_end(
+    argv: &[String],
+    dir: &Path,
+    stdin: Option<&str>,
+    unset: &[&str],
+    out: Option<&File>,
 ) -> Result<Reply> {
     let what = shell_words::join(argv);
     let mut command = duct::cmd(&argv[0], &argv[1..]).dir(dir).unchecked();
@@ -263,8 +285,11 @@ pub(crate) fn ask(
             command = command.env_remove(name);
         }
     }
+    command = match out {
+        Some(file) => command.stdout_file(file.try_clone()?),
+        None => command.stdout_capture(),
+    };
     let handle = command
-        .stdout_capture()
         .stderr_capture()
         // Ctrl-C at the terminal is for this process alone: a submission that it ended halfway would
         // leave a job that nobody knows.

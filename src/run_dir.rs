@@ -178,6 +178,11 @@ impl RunDir {
         self.job(number).join("submission.json")
     }
 
+    /// What the command that submits the job prints, as it does.
+    pub(crate) fn reply_out(&self, number: u32) -> PathBuf {
+        self.job(number).join("reply.out")
+    }
+
     /// The last answer of the scheduler to how the jobs are: a memory, to ask rarely.
     pub(crate) fn inquiry_json(&self) -> PathBuf {
         self.jobs().join("inquiry.json")

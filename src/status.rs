@@ -124,6 +124,7 @@ pub(crate) struct JobStatus {
     pub id: Option<String>,
     /// What the scheduler said instead of taking it.
     pub refused: Option<String>,
+    pub cancelled: bool,
     pub submitted: String,
     /// Where it was submitted.
     pub host: String,
@@ -228,8 +229,9 @@ impl Status {
         let mut troubles: BTreeMap<String, usize> = BTreeMap::new();
         let last = self.last_taken();
         let started = self.workers.iter().any(|worker| worker.job == last);
-        if last > 0 && !started && self.state == State::Incomplete {
-            troubles.insert("never started; see the log of its task".to_owned(), 1);
+        let job = self.jobs.iter().find(|job| job.number == last && !job.cancelled);
+        if let Some(job) = job.filter(|_| !started && self.state == State::Incomplete) {
+            troubles.insert("never started; see the log of its task".to_owned(), job.tasks);
         }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
             let trouble = match &worker.ended {
@@ -322,6 +324,7 @@ impl JobStatus {
         let mut status = Self {
             number: job.number,
             cluster: job.cluster.clone(),
+            cancelled: submission.as_ref().is_some_and(|submitted| submitted.cancelled),
             refused: submission
                 .as_ref()
                 .filter(|submitted| submitted.id.is_none())

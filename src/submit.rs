@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cluster::{Additions, Options, Order, Reply, Scheduler, Submission};
 use crate::identity::random_name;
 use crate::job::{Job, Submitted, Task};
-use crate::launch::{NotStarted, ask};
+use crate::launch::{NotStarted, ask, ask_for_a_job};
 use crate::run_dir::RunDir;
 
 /// Hands a job over: as one, or as several where the scheduler's arrays are too small. Which of
@@ -54,7 +54,7 @@ pub(crate) fn cancel(scheduler: &dyn Scheduler, run: &RunDir, jobs: &[Job]) -> R
     let ids: Vec<String> = open.iter().map(|(_, _, id)| id.clone()).collect();
     let mut argv = scheduler.cancel(&ids);
     argv.extend(additions(scheduler, open[0].0).cancel);
-    let reply = ask(&argv, run.root(), None, &[])?;
+    let reply = ask(&argv, run.root())?;
     if reply.code != Some(0) && !reply.says(scheduler.already_gone()) {
         return Err(NotStarted::refused("cancel", &argv, &reply).into());
     }
@@ -77,7 +77,7 @@ pub(crate) fn in_pieces(scheduler: &dyn Scheduler, job: &Job, dir: &Path) -> Vec
 /// How many tasks an array may have, where the scheduler says so.
 fn array_limit(scheduler: &dyn Scheduler, dir: &Path) -> Option<u32> {
     let (argv, read) = scheduler.array_limit()?;
-    let reply = ask(&argv, dir, None, &[]).ok()?;
+    let reply = ask(&argv, dir).ok()?;
     read(&reply.stdout).filter(|limit| *limit > 0)
 }
 
@@ -152,7 +152,13 @@ fn hand_over(scheduler: &dyn Scheduler, run: &RunDir, job: Job) -> Result<Job> {
             .with_context(|| format!("failed to make {}", folder.display()))?;
     }
     let (argv, stdin) = (submission.argv, submission.stdin.as_deref());
-    let asked = ask(&argv, &run.logs(), stdin, scheduler.job_variables());
+    let asked = ask_for_a_job(
+        &argv,
+        &run.logs(),
+        stdin,
+        scheduler.job_variables(),
+        &run.reply_out(job.number),
+    );
     let (reply, unasked) = match asked {
         Ok(reply) => (reply, None),
         Err(error) => {

@@ -11,7 +11,7 @@ use crate::cluster::{Reply, scheduler};
 use crate::config::Config;
 use crate::drive::{Planned, job, plan};
 use crate::job::Job;
-use crate::launch::ask;
+use crate::launch::ask_for_a_job;
 use crate::run_dir::RunDir;
 use crate::stage::Stage;
 use crate::submit::{in_pieces, render, write_files};
@@ -75,7 +75,13 @@ fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     std::fs::create_dir_all(place.job(job.number))?;
     write_files(&submission, &place.job(job.number))?;
     let stdin = submission.stdin.as_deref();
-    match ask(&argv, &place.logs(), stdin, scheduler.job_variables()) {
+    match ask_for_a_job(
+        &argv,
+        &place.logs(),
+        stdin,
+        scheduler.job_variables(),
+        &place.reply_out(job.number),
+    ) {
         Ok(reply) => Ok(Some(Trial { command: shell_words::join(&argv), reply })),
         Err(error) => {
             tell(format!("note: {} could not check it: {error:#}", scheduler.name()));
