@@ -27,7 +27,7 @@ mod torque;
 mod units;
 
 pub(crate) use finding::{Finding, Weight};
-pub(crate) use options::{Options, known_elsewhere};
+pub(crate) use options::Options;
 pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
 
@@ -47,6 +47,14 @@ pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[
 /// The dialect that `env` names; `None`: it names no batch scheduler.
 pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
     SCHEDULERS.iter().find(|scheduler| scheduler.name() == env).copied()
+}
+
+/// Whether some cluster understands the key, if not the one that is asked for: a section that names
+/// it means to be for several.
+pub(crate) fn known_elsewhere(key: &str) -> bool {
+    options::is_common(key)
+        || places::known_to_ssh(key)
+        || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))
 }
 
 /// All words that `env:` may be.

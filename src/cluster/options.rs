@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::places::known_to_ssh;
 use super::units::{bytes, walltime};
-use super::{Finding, Habits, SCHEDULERS, Scheduler};
+use super::{Finding, Habits, Scheduler, known_elsewhere};
 
 /// The keys that every batch scheduler understands.
 const COMMON: &[&str] = &[
@@ -367,13 +366,9 @@ impl Reader {
     }
 }
 
-/// Whether some cluster, if not the one that is asked for, understands the key: a section that
-/// names it means to be for several.
-pub(crate) fn known_elsewhere(key: &str) -> bool {
-    COMMON.contains(&key)
-        || known_to_ssh(key)
-        || OTHER_NAMES.iter().any(|(other, _)| *other == key)
-        || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))
+/// Whether every batch scheduler understands the key, under this name or a current one.
+pub(super) fn is_common(key: &str) -> bool {
+    COMMON.contains(&key) || OTHER_NAMES.iter().any(|(other, _)| *other == key)
 }
 
 pub(super) fn without_effect(why: &str, keys: &[&str]) -> Option<Finding> {
