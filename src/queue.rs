@@ -18,6 +18,9 @@ pub(crate) struct Queue<'a> {
     run: &'a RunDir,
     worker: &'a str,
     num_shards: usize,
+    /// So many shards are left for later: those of a later submission begin elsewhere than those of
+    /// the one before it, which an item longer than its time limit may have ended.
+    later: usize,
     todo: VecDeque<usize>,
     misses: u32,
     /// The worker that died in this one's place. What it held comes first: were there always a
@@ -30,9 +33,11 @@ impl<'a> Queue<'a> {
         run: &'a RunDir,
         worker: &'a str,
         num_shards: usize,
+        job: u32,
         after: Option<String>,
     ) -> Self {
-        Self { run, worker, num_shards, todo: VecDeque::new(), misses: 0, after }
+        let later = job.saturating_sub(1) as usize;
+        Self { run, worker, num_shards, later, todo: VecDeque::new(), misses: 0, after }
     }
 
     /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
@@ -68,6 +73,8 @@ impl<'a> Queue<'a> {
             if self.todo.is_empty() {
                 return self.inherit(shards);
             }
+            let later = self.later % self.todo.len();
+            self.todo.rotate_left(later);
         }
     }
 
@@ -121,11 +128,23 @@ mod tests {
         Claim::take(&run, todo(0), &dead.worker).expect("no error").expect("claims");
         Claim::take(&run, todo(1), &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
-        let mut queue = Queue::new(&run, &me.worker, 4, None);
+        let mut queue = Queue::new(&run, &me.worker, 4, 1, None);
         let mut shards = Vec::new();
         while let Some(claim) = queue.next().expect("no error") {
             shards.push((claim.shard, claim.attempt));
         }
         assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
+    }
+
+    #[test]
+    fn a_later_submission_begins_elsewhere() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        for shard in 0..4 {
+            std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
+        }
+        let mut queue = Queue::new(&run, "w", 4, 2, None);
+        let next = |_| queue.next().expect("no error").map(|claim| claim.shard);
+        assert_eq!([0; 4].map(next), [1, 2, 3, 0].map(Some));
     }
 }

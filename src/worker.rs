@@ -64,7 +64,8 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
 
 fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
     let Assignment { run, spec, job, stage, worker, deadline, .. } = assignment;
-    let mut queue = Queue::new(run, &worker.worker, spec.num_shards(), assignment.after.clone());
+    let mut queue =
+        Queue::new(run, &worker.worker, spec.num_shards(), job.number, assignment.after.clone());
     let mut computer: Option<Computer> = None;
     let mut failures = Failures::new(job.max_failed_items);
     loop {

@@ -74,7 +74,8 @@ clusters() {
     log "real schedulers and hosts"
     cargo test --quiet --test clusters --no-run
     local slurm_log=target/clusters.slurm.log failed=0
-    tests/clusters/run.sh slurm > "$slurm_log" 2>&1 &
+    # What a shell starts in the background ignores SIGINT, and so would the runs that tests interrupt.
+    env --default-signal=INT,QUIT tests/clusters/run.sh slurm > "$slurm_log" 2>&1 &
     tests/clusters/run.sh ssh sge torque condor || failed=1
     wait $! || failed=1
     cat "$slurm_log"
