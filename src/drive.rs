@@ -364,6 +364,8 @@ impl Rest {
     }
 
     fn looked(&mut self, took: Duration) {
-        self.0 = (self.0.mul_f64(1.2)).min(Duration::from_millis(100)).max(took * 20);
+        // A scheduler that does not answer makes a look long, and must not make the next one late.
+        let long = (took * 20).min(Duration::from_secs(2));
+        self.0 = (self.0.mul_f64(1.2)).min(Duration::from_millis(100)).max(long);
     }
 }

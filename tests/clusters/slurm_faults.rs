@@ -157,8 +157,7 @@ fn slurmctld_stopped_for_a_while() {
     let conf = std::env::var("SLURM_CONF").expect("is Slurm up?");
     let pid = fs::read_to_string(conf.replace("etc/slurm.conf", "pid/slurmctld"));
     let slurmctld: u32 = pid.expect("slurmctld wrote it").trim().parse().expect("a pid");
-    // Not killed: one that cannot save its state forgets young jobs, and slurmd then ends them.
-    send(slurmctld, Signal::SIGTERM);
+    send(slurmctld, Signal::SIGKILL);
     let before = recorded(&recipe.root).len();
     let status = until_within("the complaint", LONG, || {
         let status = recipe.status();
