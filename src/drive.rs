@@ -159,6 +159,7 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
 pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
     let parallel = &config.parallel;
     Ok(Job {
+        // This and `submitted` are known when it is registered.
         number: 0,
         cluster: parallel.env.clone(),
         n_workers: parallel.n_workers,
@@ -173,7 +174,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
-        submitted: jiff::Timestamp::now().to_string(),
+        submitted: String::new(),
         host: host(),
         argv: task_argv(run)?,
     })

@@ -12,11 +12,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
-use crate::cluster::{Options, Scheduler, State, TaskState, scheduler};
+use crate::cluster::{Scheduler, State, TaskState, scheduler};
 use crate::job::Job;
 use crate::launch::ask;
 use crate::roster::{age, bury};
 use crate::run_dir::RunDir;
+use crate::submit::by_place;
 
 /// From one question to the next. squeue(1) asks not to be called in loops.
 pub(crate) const PAUSE: Duration = Duration::from_secs(30);
@@ -92,16 +93,7 @@ impl Inquiry {
         let mut inquiry = Self::read(run);
         let jobs = Job::read_all(run);
         let open = jobs.iter().filter(|job| !job.is_over(run) && !inquiry.over(run, job));
-        // One question a cluster; jobs in two namespaces, say, are on two.
-        let mut questions: BTreeMap<_, Vec<(String, &Job)>> = BTreeMap::new();
-        for job in open {
-            let Some(scheduler) = scheduler(&job.cluster) else { continue };
-            if let Some(id) = job.submission(run).and_then(|submitted| submitted.id) {
-                let (options, _) = Options::read(scheduler, &job.options);
-                let place = (scheduler.name(), scheduler.additions(&options).query);
-                questions.entry(place).or_default().push((id, job));
-            }
-        }
+        let questions = by_place(run, open);
         if questions.is_empty() || !inquiry.due(run) {
             return Ok(inquiry);
         }
@@ -110,7 +102,7 @@ impl Inquiry {
         let mut errors = Vec::new();
         for ((cluster, additions), jobs) in questions {
             let Some(scheduler) = scheduler(cluster) else { continue };
-            match question(scheduler, run.root(), &jobs, additions) {
+            match question(scheduler, run.root(), &jobs, additions.query) {
                 Ok(states) => inquiry.learn(&states, &jobs),
                 Err(error) => errors.push(error),
             }

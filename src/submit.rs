@@ -1,5 +1,6 @@
 //! Handing a job to a scheduler, and taking it back.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::cluster::{Additions, Options, Order, Reply, Scheduler, Submission};
+use crate::cluster::{Additions, Options, Order, Reply, Scheduler, Submission, scheduler};
 use crate::identity::random_name;
 use crate::job::{Job, Submitted, Task};
 use crate::launch::{NotStarted, ask, ask_for_a_job};
@@ -35,38 +36,56 @@ pub(crate) fn submit(
     Ok((taken, None))
 }
 
-/// Has a scheduler end jobs, queued or running.
-///
-/// # Errors
-/// [`NotStarted`], with the scheduler's words.
-pub(crate) fn cancel(scheduler: &dyn Scheduler, run: &RunDir, jobs: &[Job]) -> Result<()> {
-    let mut open: Vec<(&Job, Submitted, String)> = Vec::new();
-    for job in jobs.iter().filter(|job| !job.is_over(run)) {
-        if let Some(submitted) = job.submission(run)
-            && let Some(id) = submitted.id.clone()
+/// Jobs that schedulers took, by scheduler and by what their options add to commands about them: one
+/// command for each place, as jobs in two namespaces are in two.
+pub(crate) fn by_place<'a>(
+    run: &RunDir,
+    jobs: impl IntoIterator<Item = &'a Job>,
+) -> BTreeMap<(&'static str, Additions), Vec<(String, &'a Job)>> {
+    let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for job in jobs {
+        if let Some(scheduler) = scheduler(&job.cluster)
+            && let Some(id) = job.submission(run).and_then(|submitted| submitted.id)
         {
-            open.push((job, submitted, id));
+            let additions = scheduler.additions(&Options::read(scheduler, &job.options).0);
+            places.entry((scheduler.name(), additions)).or_default().push((id, job));
         }
     }
-    if open.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<String> = open.iter().map(|(_, _, id)| id.clone()).collect();
+    places
+}
+
+/// Has schedulers end jobs, queued or running.
+///
+/// # Errors
+/// [`NotStarted`], with the words of the first that would not; the others are told all the same.
+pub(crate) fn cancel(run: &RunDir, jobs: &[Job]) -> Result<()> {
+    let open = jobs.iter().filter(|job| !job.is_over(run));
+    let cancelled = by_place(run, open).into_iter().map(|((name, additions), jobs)| {
+        scheduler(name).map_or(Ok(()), |it| cancel_in_one_place(it, run, additions, &jobs))
+    });
+    // All are called before the first error counts.
+    cancelled.fold(Ok(()), Result::and)
+}
+
+fn cancel_in_one_place(
+    scheduler: &dyn Scheduler,
+    run: &RunDir,
+    additions: Additions,
+    jobs: &[(String, &Job)],
+) -> Result<()> {
+    let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
     let mut argv = scheduler.cancel(&ids);
-    argv.extend(additions(scheduler, open[0].0).cancel);
+    argv.extend(additions.cancel);
     let reply = ask(&argv, run.root())?;
     if reply.code != Some(0) && !reply.says(scheduler.already_gone()) {
         return Err(NotStarted::refused("cancel", &argv, &reply).into());
     }
-    for (job, submitted, _) in open {
-        job.note_submission(run, &Submitted { cancelled: true, ..submitted })?;
+    for (_, job) in jobs {
+        if let Some(submitted) = job.submission(run) {
+            job.note_submission(run, &Submitted { cancelled: true, ..submitted })?;
+        }
     }
     Ok(())
-}
-
-/// What the options of a job add to commands about it.
-fn additions(scheduler: &dyn Scheduler, job: &Job) -> Additions {
-    scheduler.additions(&Options::read(scheduler, &job.options).0)
 }
 
 /// The jobs that one becomes, at least one, each as large as the scheduler's arrays may be.
@@ -82,7 +101,7 @@ fn array_limit(scheduler: &dyn Scheduler, dir: &Path) -> Option<u32> {
 }
 
 /// The job cut into arrays of at most `limit` tasks.
-fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
+pub(crate) fn pieces(job: &Job, limit: Option<u32>) -> Vec<Job> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize).max(1);
     let arrays = u32::try_from(job.tasks.len().div_ceil(limit)).unwrap_or(u32::MAX).max(1);
     // Each gets its share of what may run at a time.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cluster::{SCHEDULERS, Scheduler, scheduler};
+use crate::cluster::scheduler;
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::{Job, Task};
 use crate::launch::{NotStarted, Started, kill_session, start_task};
@@ -44,7 +44,6 @@ pub(crate) struct Here {
 
 /// Jobs in a scheduler's hands.
 pub(crate) struct Queued {
-    scheduler: &'static dyn Scheduler,
     jobs: Vec<Job>,
     looked: Option<Instant>,
     asked: Instant,
@@ -67,7 +66,7 @@ impl UnderWay {
             return Ok(Self::Here(Here { job, started, lost: Vec::new(), told: 0 }));
         };
         let (jobs, refused) = submit(scheduler, run, job)?;
-        let mut queued = Self::queued(scheduler, jobs);
+        let mut queued = Self::queued(jobs);
         if let (Self::Queued(queued), Some(error)) = (&mut queued, refused) {
             queued.news.push(format!("the rest of the array was not taken: {error:#}"));
         }
@@ -76,16 +75,19 @@ impl UnderWay {
 
     /// The jobs of an earlier submission to the same cluster that may still do something.
     pub(crate) fn join(run: &RunDir, cluster: &str) -> Result<Option<Self>> {
-        let Some(scheduler) = scheduler(cluster) else { return Ok(None) };
+        if scheduler(cluster).is_none() {
+            return Ok(None);
+        }
         let inquiry = Inquiry::refresh(run)?;
-        let jobs = open_jobs(run, &inquiry, cluster);
-        Ok((!jobs.is_empty()).then(|| Self::queued(scheduler, jobs)))
+        let mut jobs = open_jobs(run, &inquiry);
+        jobs.retain(|job| job.cluster == cluster);
+        Ok((!jobs.is_empty()).then(|| Self::queued(jobs)))
     }
 
-    fn queued(scheduler: &'static dyn Scheduler, jobs: Vec<Job>) -> Self {
+    fn queued(jobs: Vec<Job>) -> Self {
         let (looked, asked) = (None, Instant::now());
         let (said, news) = (String::new(), Vec::new());
-        Self::Queued(Queued { scheduler, jobs, looked, asked, said, news })
+        Self::Queued(Queued { jobs, looked, asked, said, news })
     }
 
     /// Waits until the tasks that this process started, detached, can do without it.
@@ -142,7 +144,7 @@ impl UnderWay {
                 Ok(())
             }
             Self::Queued(queued) => {
-                let cancelled = queued.cancel(run);
+                let cancelled = cancel(run, &queued.jobs);
                 if cancelled.is_err() {
                     // Its workers can still be reached on the disk.
                     Stop::Cancelled.request(run)?;
@@ -173,7 +175,7 @@ impl UnderWay {
             std::thread::sleep(Duration::from_millis(50));
         }
         // Jobs that the scheduler cannot be told to end find nothing left to do.
-        let _ = queued.cancel(run);
+        let _ = cancel(run, &queued.jobs);
         Ok(true)
     }
 
@@ -297,38 +299,29 @@ impl Queued {
             self.said = said;
         }
     }
-
-    fn cancel(&self, run: &RunDir) -> Result<()> {
-        cancel(self.scheduler, run, &self.jobs)
-    }
 }
 
-/// The jobs of a run that a scheduler may still have.
-fn open_jobs(run: &RunDir, inquiry: &Inquiry, cluster: &str) -> Vec<Job> {
+/// The jobs of a run that schedulers may still have.
+fn open_jobs(run: &RunDir, inquiry: &Inquiry) -> Vec<Job> {
     let mut jobs = Job::read_all(run);
     jobs.retain(|job| {
         let taken = job.submission(run).is_some_and(|submitted| submitted.id.is_some());
-        job.cluster == cluster && taken && !job.is_over(run) && !inquiry.over(run, job)
+        taken && !job.is_over(run) && !inquiry.over(run, job)
     });
     jobs
 }
 
 /// Whether some scheduler may still have jobs of a run.
 pub(crate) fn has_open_jobs(run: &RunDir) -> bool {
-    let inquiry = Inquiry::read(run);
-    SCHEDULERS.iter().any(|scheduler| !open_jobs(run, &inquiry, scheduler.name()).is_empty())
+    !open_jobs(run, &Inquiry::read(run)).is_empty()
 }
 
 /// Has all schedulers end what they may still have of a run.
 ///
 /// # Errors
-/// [`NotStarted`], with the words of the first that would not; the others are told all the same.
+/// As [`cancel`].
 pub(crate) fn cancel_all(run: &RunDir) -> Result<()> {
-    let inquiry = Inquiry::read(run);
-    let cancelled = SCHEDULERS
-        .iter()
-        .map(|scheduler| cancel(*scheduler, run, &open_jobs(run, &inquiry, scheduler.name())));
-    cancelled.fold(Ok(()), Result::and)
+    cancel(run, &open_jobs(run, &Inquiry::read(run)))
 }
 
 /// Whether a task that was started on another host has left word of itself, which takes a moment.

@@ -14,7 +14,7 @@ use crate::job::Job;
 use crate::launch::ask_for_a_job;
 use crate::run_dir::RunDir;
 use crate::stage::Stage;
-use crate::submit::{in_pieces, render, write_files};
+use crate::submit::{in_pieces, pieces, render, write_files};
 use crate::survey::{Progress, Survey};
 
 /// Print the resolved config and the plan, and do nothing.
@@ -43,8 +43,9 @@ impl Check {
         }
         say("")?;
         let planned = plan(&config, false)?;
-        say(describe(&config, &planned)?.trim_end())?;
-        match trial(&config, &planned)? {
+        let next = Next::asking(&config, &planned)?;
+        say(describe(&config, &planned, next.as_ref())?.trim_end())?;
+        match trial(&config, &planned, next.as_ref())? {
             Some(Trial { command, reply }) => {
                 let passed = reply.code == Some(0);
                 let verdict = if passed { "accepts it" } else { "does not accept it" };
@@ -63,10 +64,10 @@ struct Trial {
 }
 
 /// Has the scheduler check the submission, where it offers that and is there.
-fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
+fn trial(config: &Config, planned: &Planned, next: Option<&Next>) -> Result<Option<Trial>, Fail> {
     let Some(scheduler) = scheduler(&config.parallel.env) else { return Ok(None) };
-    let Some((job, _)) = next(config, planned)? else { return Ok(None) };
-    let submission = render(scheduler, &planned.run, &job, config.stage.name)?;
+    let Some(Next { job, .. }) = next else { return Ok(None) };
+    let submission = render(scheduler, &planned.run, job, config.stage.name)?;
     let Some(argv) = scheduler.trial(&submission) else { return Ok(None) };
     // The run directory may not be there, and is not to be touched.
     let scratch = tempfile::tempdir()?;
@@ -90,30 +91,54 @@ fn trial(config: &Config, planned: &Planned) -> Result<Option<Trial>, Fail> {
     }
 }
 
-/// The job that would be submitted, if anything is left to do, and how many others with it where it is
-/// too large for one.
-///
-/// # Errors
-/// Too few hosts or GPUs for the workers.
-fn next(config: &Config, planned: &Planned) -> Result<Option<(Job, usize)>, Fail> {
-    let progress = match planned.resumes {
-        true => Survey::new(&planned.run, &planned.spec).look()?,
-        false => Progress::before(&planned.spec),
-    };
-    if progress.complete() {
-        return Ok(None);
+/// The job that would be submitted next.
+pub(super) struct Next {
+    job: Job,
+    /// How many others come with it, where it is too large for one.
+    others: usize,
+}
+
+impl Next {
+    /// As far as the config tells; `None`: nothing is left to do.
+    ///
+    /// # Errors
+    /// Too few hosts or GPUs for the workers.
+    pub(super) fn of(config: &Config, planned: &Planned) -> Result<Option<Self>, Fail> {
+        Self::cut(config, planned, |job| pieces(job, job.max_array_size))
     }
-    let job = job(config, &planned.run)?.no_larger_than(&progress);
-    let mut pieces = match scheduler(&config.parallel.env) {
-        Some(scheduler) => in_pieces(scheduler, &job, Path::new(".")),
-        None => vec![job],
-    };
-    let first = pieces.remove(0).numbered_next(&planned.run);
-    Ok(Some((first, pieces.len())))
+
+    /// The same, with the scheduler asked how large its arrays may be.
+    fn asking(config: &Config, planned: &Planned) -> Result<Option<Self>, Fail> {
+        Self::cut(config, planned, |job| match scheduler(&job.cluster) {
+            Some(scheduler) => in_pieces(scheduler, job, Path::new(".")),
+            None => vec![job.clone()],
+        })
+    }
+
+    fn cut(
+        config: &Config,
+        planned: &Planned,
+        cut: impl Fn(&Job) -> Vec<Job>,
+    ) -> Result<Option<Self>, Fail> {
+        let progress = match planned.resumes {
+            true => Survey::new(&planned.run, &planned.spec).look()?,
+            false => Progress::before(&planned.spec),
+        };
+        if progress.complete() {
+            return Ok(None);
+        }
+        let mut pieces = cut(&job(config, &planned.run)?.no_larger_than(&progress));
+        let job = pieces.remove(0).numbered_next(&planned.run);
+        Ok(Some(Self { job, others: pieces.len() }))
+    }
 }
 
 /// The plan in words.
-pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fail> {
+pub(super) fn describe(
+    config: &Config,
+    planned: &Planned,
+    next: Option<&Next>,
+) -> Result<String, Fail> {
     let Planned { run, spec, resumes, .. } = planned;
     let parallel = &config.parallel;
     let smallest = (0..spec.num_shards()).map(|shard| spec.len(shard)).min().unwrap_or(0);
@@ -147,15 +172,15 @@ pub(super) fn describe(config: &Config, planned: &Planned) -> Result<String, Fai
     } else {
         text += &format!("# {place} is new\n");
     }
-    if let Some((job, others)) = next(config, planned)?
+    if let Some(Next { job, others }) = next
         && let Some(scheduler) = scheduler(&parallel.env)
     {
-        if others > 0 {
+        if *others > 0 {
             let tasks = count(job.tasks.len(), "task");
             text +=
                 &format!("# {} of at most {tasks} each; the first:\n", count(others + 1, "job"));
         }
-        let submission = render(scheduler, run, &job, config.stage.name)?;
+        let submission = render(scheduler, run, job, config.stage.name)?;
         text += &format!("# {}\n", shell_words::join(&submission.argv));
         for (name, content) in &submission.files {
             text += &format!("\n# {name}\n{content}");

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::check::{Next, describe};
 use super::fail::{Exit, Fail, say, tell};
 use super::progress::Bar;
 use super::report::Report;
@@ -55,7 +56,9 @@ impl Run {
         let config = self.config.load(stages)?;
         let planned = plan(&config, self.restart)?;
         if self.dry_run {
-            say(super::check::describe(&config, &planned)?.trim_end())?;
+            // Nobody is asked: a scheduler may not be here.
+            let next = Next::of(&config, &planned)?;
+            say(describe(&config, &planned, next.as_ref())?.trim_end())?;
             return Ok(Exit::Done);
         }
         // What cannot be started is refused before anything is on disk, or goes from it. A run that is

@@ -141,7 +141,7 @@ pub(crate) trait Scheduler: Sync {
 pub(crate) type LimitQuestion = (Vec<String>, fn(&str) -> Option<u32>);
 
 /// Words that commands end with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Additions {
     pub query: Vec<String>,
     pub cancel: Vec<String>,
