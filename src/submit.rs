@@ -206,3 +206,58 @@ pub(crate) fn write_files(submission: &Submission, folder: &Path) -> Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn jobs_in_two_namespaces_are_in_two_places() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        std::fs::create_dir(run.jobs()).expect("makes the folder");
+        let taken = |cluster: &str, namespace: &str, id: &str| {
+            let job = json!({
+                "number": 0, "cluster": cluster, "n_workers": 1, "first_rank": 0,
+                "tasks": [{"workers": 1}], "threads_per_worker": 1, "unique": id,
+                "options": {"image": "i", "namespace": namespace}, "max_running": null,
+                "max_array_size": null, "batch_size": 1, "on_item_error": "skip",
+                "max_failed_items": null, "recipe_dir": "/r", "submitted": "", "host": "h",
+                "argv": ["espnet3-par"],
+            });
+            let job: Job = serde_json::from_value(job).expect("a job");
+            let job = job.register(&run).expect("registers");
+            let submitted = json!({
+                "id": id, "argv": [], "code": 0, "stdout": "", "stderr": "",
+            });
+            let submitted = serde_json::from_value(submitted).expect("a submission");
+            job.note_submission(&run, &submitted).expect("notes");
+            job
+        };
+        let jobs = [
+            taken("kube", "one", "a"),
+            taken("kube", "two", "b"),
+            taken("kube", "one", "c"),
+            taken("slurm", "one", "7"),
+        ];
+        let places = by_place(&run, &jobs);
+        let places: Vec<_> = places
+            .iter()
+            .map(|((name, additions), jobs)| {
+                let ids = jobs.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>();
+                (*name, additions.cancel.join(" "), ids)
+            })
+            .collect();
+        let of = |name, words: &str, ids: &[&'static str]| (name, words.to_owned(), ids.to_vec());
+        assert_eq!(
+            places,
+            [
+                of("kube", "-n one", &["a", "c"]),
+                of("kube", "-n two", &["b"]),
+                of("slurm", "", &["7"])
+            ]
+        );
+    }
+}

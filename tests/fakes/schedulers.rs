@@ -207,6 +207,32 @@ fn detached_and_asked() {
 }
 
 #[test]
+fn a_dry_run_asks_nobody_and_check_only_how_large_arrays_may_be() {
+    on_each(|scheduler| {
+        let cluster = scheduler.cluster("", "");
+        cluster.run(&["--dry-run"]).expect_code(0).expect_says("espnet3-par-task");
+        assert_eq!(cluster.calls(""), 0);
+        cluster.call(&["check", "conf.yaml"]);
+        assert_eq!(cluster.calls("") > 0, scheduler.has_limit || scheduler.env == "kube");
+        assert_eq!(cluster.calls("kubectl create -o"), 0);
+        assert!(!cluster.recipe.root.exists());
+    });
+}
+
+#[test]
+fn status_is_told_where_the_answer_cannot_be_kept() {
+    let cluster = ALL[0].held_and_detached(1);
+    // A directory that only others may write to is like this; root may write everywhere.
+    let answer = cluster.recipe.root.join("jobs/inquiry.json");
+    fs::create_dir_all(answer.join("in the way")).expect("makes the folder");
+    assert_eq!(cluster.status()["state"], "running");
+    assert_eq!(cluster.calls("bjobs"), 0);
+    cluster.recipe.release();
+    cluster.wait_for_nobody();
+    assert_eq!(cluster.status()["state"], "done");
+}
+
+#[test]
 fn cancelled_and_resumed() {
     on_each(|scheduler| {
         let cluster = scheduler.held_and_detached(2);
