@@ -78,7 +78,7 @@ fn cancel_in_one_place(
     argv.extend(additions.cancel);
     let reply = ask(&argv, run.root())?;
     if reply.code != Some(0) && !reply.says(scheduler.already_gone()) {
-        return Err(NotStarted::refused("cancel", &argv, &reply).into());
+        return Err(NotStarted::not_cancelled(&argv, &reply).into());
     }
     for (_, job) in jobs {
         if let Some(submitted) = job.submission(run) {
@@ -186,7 +186,7 @@ fn hand_over(scheduler: &dyn Scheduler, run: &RunDir, job: Job) -> Result<Job> {
         }
     };
     let id = (reply.code == Some(0)).then(|| scheduler.job_id(&reply.stdout)).flatten();
-    let refused = unasked.unwrap_or_else(|| NotStarted::refused("submit", &argv, &reply).into());
+    let refused = unasked.unwrap_or_else(|| NotStarted::not_taken(&argv, &reply).into());
     let taken = id.is_some();
     let Reply { code, stdout, stderr } = reply;
     job.note_submission(run, &Submitted { id, argv, code, stdout, stderr, cancelled: false })?;

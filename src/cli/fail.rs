@@ -86,8 +86,8 @@ impl From<anyhow::Error> for Fail {
     fn from(error: anyhow::Error) -> Self {
         let (exit, hint) = if let Some(refused) = error.downcast_ref::<Refused>() {
             (Exit::BadConfig, Some(refused.hint.clone()))
-        } else if error.is::<NotStarted>() {
-            (Exit::Scheduler, None)
+        } else if let Some(not_started) = error.downcast_ref::<NotStarted>() {
+            (Exit::Scheduler, Some(not_started.hint.to_owned()))
         } else if error.is::<Incomplete>() {
             let ways =
                 "run the same config again to resume, or take what is there with `--partial`";
