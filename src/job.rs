@@ -150,8 +150,8 @@ impl Job {
         Self { tasks, n_workers, ..self.clone() }
     }
 
-    /// The task that a scheduler calls `index`. From 0 they are the same; where a scheduler counts
-    /// from 1 (OAR: its manual says 0, its code 1) the last one is task 0.
+    /// The task that a scheduler calls `index`. From 0 they are the same; where one counts from 1, or
+    /// its manual and its code disagree, the last one is task 0.
     pub(crate) fn task_of(&self, index: u32) -> u32 {
         index % (self.tasks.len() as u32).max(1)
     }

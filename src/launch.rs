@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{PipeWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -321,9 +322,13 @@ fn run_to_its_end(
         handle.kill()?;
         anyhow::bail!("`{what}` did not answer within {} s", ANSWER.as_secs());
     };
+    Ok(reply(output))
+}
+
+fn reply(output: &Output) -> Reply {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    Ok(Reply { code: output.status.code(), stdout, stderr })
+    Reply { code: output.status.code(), stdout, stderr }
 }
 
 /// Runs one or more programs to their end, in `dir`, each one's output the next one's input, unless
@@ -350,9 +355,7 @@ pub(crate) fn ask_in_a_row(
         .with_context(|| format!("failed to start `{}`", what()))?;
     loop {
         if let Some(output) = handle.wait_timeout(GLANCE)? {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-            return Ok(Reply { code: output.status.code(), stdout, stderr });
+            return Ok(reply(output));
         }
         if enough() {
             handle.kill()?;

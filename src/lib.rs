@@ -108,6 +108,7 @@ mod cluster;
 mod config;
 mod indices;
 mod job;
+mod names;
 mod plan;
 mod refused;
 mod spec;

@@ -1,9 +1,6 @@
 //! What is known of a run, for people and for programs: the run directory, judged.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,6 +10,7 @@ use crate::cluster::State as Told;
 use crate::deadline::NO_TIME;
 use crate::inquiry::Inquiry;
 use crate::job::Job;
+use crate::log::last_lines;
 use crate::roster::{Ended, Life, Worker, age};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
@@ -294,26 +292,9 @@ impl UnfinishedShard {
             total: claim.total,
             rate: rate(run, claim).filter(|_| state == ShardStanding::Running),
             seen: age(run, &run.worker(&claim.worker)).ok().map(|age| age.as_secs()),
-            log: if ill { last_lines(&run.log(&claim.worker)) } else { Vec::new() },
+            log: if ill { last_lines(&run.log(&claim.worker), LOG_LINES) } else { Vec::new() },
         }
     }
-}
-
-/// The last lines of a log.
-fn last_lines(path: &Path) -> Vec<String> {
-    const ENOUGH: u64 = 4096;
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let start = file.metadata()?.len().saturating_sub(ENOUGH);
-        file.seek(SeekFrom::Start(start))?;
-        let mut end = Vec::new();
-        file.read_to_end(&mut end)?;
-        Ok(end)
-    };
-    let end = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = end.lines().collect();
-    let first = lines.len().saturating_sub(LOG_LINES);
-    lines[first..].iter().map(|line| (*line).to_owned()).collect()
 }
 
 impl JobStatus {

@@ -9,6 +9,7 @@ use crate::cluster::scheduler;
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::{Job, Task};
 use crate::launch::{NotStarted, Started, kill_session, start_task};
+use crate::log::last_lines;
 use crate::roster::{Life, Worker, bury};
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
@@ -231,8 +232,8 @@ impl Here {
     fn lose(&mut self, run: &RunDir, number: usize) {
         let Some(host) = &self.job.tasks[number].host else { return };
         let task = number as u32;
-        let log = std::fs::read_to_string(run.task_log(self.job.number, task)).unwrap_or_default();
-        let last = log.lines().next_back().unwrap_or("ssh said nothing").trim();
+        let last = last_lines(&run.task_log(self.job.number, task), 1).pop();
+        let last = last.unwrap_or_else(|| "ssh said nothing".to_owned());
         self.lost.push(format!("{host}: {last}"));
         bury(run, self.job.number, task, &format!("the connection to {host} ended: {last}"));
     }

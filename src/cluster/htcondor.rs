@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::script::{Shell, script};
 use super::units::bytes;
 use super::{
-    Additions, Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State,
-    Submission, TaskState,
+    Additions, Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler,
+    State, Submission, TaskState,
 };
 
 pub(super) struct HtCondor;
@@ -150,7 +150,7 @@ impl Scheduler for HtCondor {
             given.contains(&name) || options.skip.iter().any(|part| plain(part) == name)
         };
         let mut lines = vec![
-            format!("executable = {}/job.sh", order.folder),
+            format!("executable = {}", order.script_path()),
             "arguments = \"$(Process)\"".to_owned(),
         ];
         let kept = GENERATED.iter().filter(|name| !skipped(name));
@@ -167,7 +167,7 @@ impl Scheduler for HtCondor {
         Submission {
             files: vec![
                 ("job.sub", lines.join("\n") + "\n"),
-                ("job.sh", script(order, &first, &shell)),
+                (SCRIPT, script(order, &first, &shell)),
             ],
             argv,
             stdin: None,

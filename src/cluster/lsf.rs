@@ -8,8 +8,8 @@ use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::bytes;
 use super::{
-    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
-    TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State,
+    Submission, TaskState,
 };
 
 /// `LSF_UNIT_FOR_LIMITS`, in bytes as dask-jobqueue counts them.
@@ -121,10 +121,10 @@ impl Scheduler for Lsf {
         let mut argv = vec!["bsub".to_owned()];
         let mut stdin = Some(text.clone());
         if options.own("use_stdin") == Some(&Value::Bool(false)) {
-            argv.push(format!("{}/job.sh", order.folder));
+            argv.push(order.script_path());
             stdin = None;
         }
-        Submission { files: vec![("job.sh", text)], argv, stdin }
+        Submission { files: vec![(SCRIPT, text)], argv, stdin }
     }
 
     fn job_id(&self, stdout: &str) -> Option<String> {

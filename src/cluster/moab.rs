@@ -3,7 +3,9 @@
 
 use super::pbs_lines::{HABITS, Resources, head, quote};
 use super::script::{Shell, script};
-use super::{Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState};
+use super::{
+    Finding, Habits, Options, Order, Reply, SCRIPT, Scheduler, State, Submission, TaskState,
+};
 
 pub(super) struct Moab;
 
@@ -52,11 +54,11 @@ impl Scheduler for Moab {
             // Or there is no MOAB_JOBARRAYINDEX.
             argv.push("-E".to_owned());
         }
-        argv.push(format!("{}/job.sh", order.folder));
+        argv.push(order.script_path());
         let task = if array { "$((MOAB_JOBARRAYINDEX - 1))" } else { "0" };
         let shell = Shell { task, ends_at: None };
         let text = script(order, &resources.directives(&lines, order), &shell);
-        Submission { files: vec![("job.sh", text)], argv, stdin: None }
+        Submission { files: vec![(SCRIPT, text)], argv, stdin: None }
     }
 
     /// `4761849`, `Moab.123`, `cluster.45`: the last line that is nothing else.

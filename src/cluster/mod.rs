@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod digits;
 mod finding;
 mod htcondor;
+mod keys;
 mod kube;
 mod lsf;
 mod moab;
@@ -52,7 +53,7 @@ pub(crate) fn scheduler(env: &str) -> Option<&'static dyn Scheduler> {
 /// Whether some cluster understands the key, if not the one that is asked for: a section that names
 /// it means to be for several.
 pub(crate) fn known_elsewhere(key: &str) -> bool {
-    options::is_common(key)
+    keys::is_common(key)
         || places::known_to_ssh(key)
         || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))
 }
@@ -193,7 +194,15 @@ pub(crate) struct Order<'a> {
     pub unique: &'a str,
 }
 
+/// The script's name among the files of a job.
+const SCRIPT: &str = "job.sh";
+
 impl Order<'_> {
+    /// The script, as seen from the directory that jobs are submitted from.
+    fn script_path(&self) -> String {
+        format!("{}/{SCRIPT}", self.folder)
+    }
+
     /// `%8` behind an array's range, as most schedulers write it.
     fn throttle(&self) -> String {
         self.max_running.map_or_else(String::new, |most| format!("%{most}"))

@@ -6,7 +6,7 @@ use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
-    Fields, Finding, Habits, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Fields, Finding, Habits, Options, Order, Reply, SCRIPT, Scheduler, State, Submission, TaskState,
 };
 
 /// The property that says how much memory a core has; `not_applicable`: there is none.
@@ -106,8 +106,8 @@ impl Scheduler for Oar {
         argv.extend(lines.iter().flat_map(|line| words(line.trim_start_matches("#OAR "))));
         // The interpreter is named so that the file need not be executable.
         let interpreter = options.shebang.trim_start_matches("#!").trim();
-        argv.push(format!("{interpreter} {}/job.sh", order.folder));
-        Submission { files: vec![("job.sh", text)], argv, stdin: None }
+        argv.push(format!("{interpreter} {}", order.script_path()));
+        Submission { files: vec![(SCRIPT, text)], argv, stdin: None }
     }
 
     fn job_id(&self, stdout: &str) -> Option<String> {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::pbs_lines::{self, HABITS, Resources, head, name, quote, split_id};
 use super::script::{Shell, script};
 use super::{
-    Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State, Submission,
+    TaskState,
 };
 
 pub(super) struct Pbs;
@@ -74,8 +75,8 @@ impl Scheduler for Pbs {
         let shell = Shell { task, ends_at: None };
         let text = script(order, &resources.directives(&lines, order), &shell);
         Submission {
-            files: vec![("job.sh", text)],
-            argv: vec!["qsub".to_owned(), format!("{}/job.sh", order.folder)],
+            files: vec![(SCRIPT, text)],
+            argv: vec!["qsub".to_owned(), order.script_path()],
             stdin: None,
         }
     }

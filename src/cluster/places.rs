@@ -5,7 +5,8 @@ use std::path::{Component, Path};
 use serde_json::{Map, Value};
 
 use super::Finding;
-use super::options::{text, unknown, without_effect};
+use super::keys::{unknown, without_effect};
+use super::options::text;
 
 /// The options of `env: ssh`, in the words of dask's `SSHCluster`.
 const SSH_OPTIONS: &[&str] =

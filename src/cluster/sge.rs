@@ -5,8 +5,8 @@ use super::digits::is_number;
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
-    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
-    TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State,
+    Submission, TaskState,
 };
 
 /// More tasks of one job than any site allows: a range that claims them is not to be believed.
@@ -89,8 +89,8 @@ impl Scheduler for Sge {
         let shell = Shell { task: "$((SGE_TASK_ID > 0 ? SGE_TASK_ID - 1 : 0))", ends_at: None };
         let text = script(order, &directives("#$", &lines, order), &shell);
         Submission {
-            files: vec![("job.sh", text)],
-            argv: ["qsub", "-terse", &format!("{}/job.sh", order.folder)].map(String::from).into(),
+            files: vec![(SCRIPT, text)],
+            argv: ["qsub", "-terse", &order.script_path()].map(String::from).into(),
             stdin: None,
         }
     }

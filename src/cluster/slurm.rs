@@ -3,8 +3,8 @@
 use super::script::{Shell, directives, script};
 use super::units::days_hms;
 use super::{
-    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission,
-    TaskState,
+    Fields, Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State,
+    Submission, TaskState,
 };
 
 pub(super) struct Slurm;
@@ -72,10 +72,8 @@ impl Scheduler for Slurm {
             Shell { task: "${SLURM_ARRAY_TASK_ID:-0}", ends_at: Some("${SLURM_JOB_END_TIME-}") };
         let text = script(order, &directives("#SBATCH", &lines, order), &shell);
         Submission {
-            files: vec![("job.sh", text)],
-            argv: ["sbatch", "--parsable", &format!("{}/job.sh", order.folder)]
-                .map(String::from)
-                .into(),
+            files: vec![(SCRIPT, text)],
+            argv: ["sbatch", "--parsable", &order.script_path()].map(String::from).into(),
             stdin: None,
         }
     }

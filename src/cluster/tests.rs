@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Options, Order, Reply, SCHEDULERS, Scheduler, State, Submission, Weight};
+use super::{Options, Order, Reply, SCHEDULERS, SCRIPT, Scheduler, State, Submission, Weight};
 use serde_json::{Map, Value};
 
 fn folder(name: &str) -> PathBuf {
@@ -286,7 +286,7 @@ fn no_name_breaks_a_script() {
             let case = case(*scheduler, section);
             assert_eq!(case.findings.matches("Error").count(), 0, "{}", case.findings);
             let made = submission(*scheduler, &case, &command, dir, dir);
-            let Some((_, script)) = made.files.iter().find(|(file, _)| *file == "job.sh") else {
+            let Some((_, script)) = made.files.iter().find(|(file, _)| *file == SCRIPT) else {
                 continue;
             };
             let path = temp.path().join("job.sh");

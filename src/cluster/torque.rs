@@ -3,7 +3,8 @@
 use super::pbs_lines::{self, HABITS, Resources, head, quote, split_id};
 use super::script::{Shell, script};
 use super::{
-    Finding, Habits, LimitQuestion, Options, Order, Reply, Scheduler, State, Submission, TaskState,
+    Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State, Submission,
+    TaskState,
 };
 
 pub(super) struct Torque;
@@ -55,8 +56,8 @@ impl Scheduler for Torque {
         let shell = Shell { task, ends_at: None };
         let text = script(order, &resources.directives(&lines, order), &shell);
         Submission {
-            files: vec![("job.sh", text)],
-            argv: vec!["qsub".to_owned(), format!("{}/job.sh", order.folder)],
+            files: vec![(SCRIPT, text)],
+            argv: vec!["qsub".to_owned(), order.script_path()],
             stdin: None,
         }
     }

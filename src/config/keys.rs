@@ -1,4 +1,4 @@
-//! The names a config may use, and which of them a mistyped one is near to.
+//! The names a config may use.
 
 /// The top-level keys of every config, besides `parallel…` and the stage's own section.
 pub(super) const TOP: &[&str] = &[
@@ -90,27 +90,3 @@ pub(super) const DASK_OPTIONS: &[&str] = &[
     "worker_dashboard_address",
     "worker_services",
 ];
-
-/// The known name that `given` is most likely meant to be.
-pub(super) fn nearest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    known
-        .into_iter()
-        .filter(|known| is_near(given, known))
-        .min_by_key(|known| (strsim::damerau_levenshtein(given, known), *known))
-}
-
-/// Whether one name can be the other mistyped: up to two slips, but not most of the word.
-pub(super) fn is_near(one: &str, other: &str) -> bool {
-    let length = one.chars().count().max(other.chars().count());
-    let allowed = if length <= 4 { 1 } else { 2 };
-    one != other
-        && strsim::damerau_levenshtein(&one.to_lowercase(), &other.to_lowercase()) <= allowed
-}
-
-/// `a`, `b` and so on for the end of a message.
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}

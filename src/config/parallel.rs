@@ -9,6 +9,7 @@ use super::layers::Part;
 use super::resolve::child;
 use super::tree::Path;
 use crate::cluster::{Finding, Options, Ssh, Weight, clusters, known_elsewhere, scheduler};
+use crate::names;
 
 /// Where a run takes place.
 ///
@@ -92,7 +93,7 @@ pub(super) fn choose(
         return Ok(Some(name.clone()));
     }
     let bare = wanted.strip_prefix("parallel_").unwrap_or(wanted);
-    let hint = if let Some(near) = keys::nearest(bare, named.iter().copied()) {
+    let hint = if let Some(near) = names::nearest(bare, named.iter().copied()) {
         format!("did you mean `--parallel {near}`?")
     } else if !list.is_empty() {
         format!("there is {}", list.join(", "))
@@ -178,10 +179,10 @@ fn unknown_keys(section: &str, map: &Map<String, Value>, checker: &mut Checker<'
             continue;
         }
         let is_option = keys::DASK_OPTIONS.contains(&name.as_str()) || known_elsewhere(name);
-        let hint = match keys::nearest(name, keys::PARALLEL.iter().copied()) {
+        let hint = match names::nearest(name, keys::PARALLEL.iter().copied()) {
             _ if is_option => format!("it belongs one level down, under `{section}.options`"),
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are {}", keys::listed(keys::PARALLEL.iter().copied())),
+            None => format!("known are {}", names::listed(keys::PARALLEL.iter().copied())),
         };
         let message = format!("unknown key `{name}` in `{section}`");
         checker.error(&path, Part::Key, message, Some(hint));
@@ -190,9 +191,9 @@ fn unknown_keys(section: &str, map: &Map<String, Value>, checker: &mut Checker<'
 
 fn known_env(path: &[String], env: &str, checker: &mut Checker<'_>) {
     if !clusters().any(|known| known == env) {
-        let hint = match keys::nearest(env, clusters()) {
+        let hint = match names::nearest(env, clusters()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known are {}", keys::listed(clusters())),
+            None => format!("known are {}", names::listed(clusters())),
         };
         checker.error(path, Part::Value, format!("there is no cluster `{env}`"), Some(hint));
     }
@@ -231,10 +232,10 @@ fn local_options(
             of_dask.push(name.clone());
         } else if !(name == "n_workers" || known_elsewhere(name)) {
             let known = keys::LOCAL_OPTIONS.iter().chain(keys::DASK_OPTIONS).copied();
-            let hint = match keys::nearest(name, known) {
+            let hint = match names::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => {
-                    format!("`{env}` knows {}", keys::listed(keys::LOCAL_OPTIONS.iter().copied()))
+                    format!("`{env}` knows {}", names::listed(keys::LOCAL_OPTIONS.iter().copied()))
                 }
             };
             let message = format!("unknown key `{name}` in `{section}.options`");
@@ -242,7 +243,7 @@ fn local_options(
         }
     }
     if let Some(first) = of_dask.first() {
-        let names = keys::listed(of_dask.iter().map(String::as_str));
+        let names = names::listed(of_dask.iter().map(String::as_str));
         let message = format!("Dask-only, no effect here: {names} in `{section}.options`");
         checker.tell(Severity::Note, &child(&top, first), Part::Key, message, None);
     }

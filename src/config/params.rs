@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::check::Checker;
-use super::keys;
 use super::layers::Part;
 use super::tree::{self, Path, dotted};
 use super::{run, scalar};
+use crate::names;
 use crate::stage::{LoadedStage, ParamError, Stage};
 
 /// More complaints than this about one section help nobody.
@@ -94,10 +94,12 @@ impl Complaint {
         match self {
             Self::Unknown { parent, field, known } => {
                 let path = [parent.as_slice(), std::slice::from_ref(&field)].concat();
-                let hint = match keys::nearest(&field, known.iter().map(String::as_str)) {
+                let hint = match names::nearest(&field, known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None if known.is_empty() => "it takes no keys".to_owned(),
-                    None => format!("known are {}", keys::listed(known.iter().map(String::as_str))),
+                    None => {
+                        format!("known are {}", names::listed(known.iter().map(String::as_str)))
+                    }
                 };
                 let message = format!("unknown key `{field}` in `{}`", dotted(&full(&parent)));
                 checker.error(&full(&path), Part::Key, message, Some(hint));
@@ -156,7 +158,7 @@ fn is_missing(error: &ParamError) -> bool {
 fn near_in(trial: &Value, path: &[String]) -> Option<String> {
     let (field, parent) = path.split_last()?;
     let beside = tree::find(trial, parent)?.as_object()?;
-    let near = keys::nearest(field, beside.keys().map(String::as_str))?;
+    let near = names::nearest(field, beside.keys().map(String::as_str))?;
     Some(format!("is `{near}` meant to be `{field}`?"))
 }
 
@@ -178,13 +180,13 @@ fn variant(message: &str) -> Option<(&str, Vec<&str>)> {
 
 fn near_word(message: &str) -> Option<String> {
     let (word, known) = variant(message)?;
-    keys::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+    names::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// serde's words without its Rust types.
 fn plain_words(message: &str) -> String {
     if let Some((word, known)) = variant(message) {
-        return format!("must be one of {}, but is `{word}`", keys::listed(known));
+        return format!("must be one of {}, but is `{word}`", names::listed(known));
     }
     let Some((found, expected)) = message
         .split_once(": ")

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::keys;
 use super::resolvers::{self, World};
 use super::template::{self, Part};
 use super::tree::{self, Path, dotted};
+use crate::names;
 
 /// An interpolation that cannot be filled in, or a value that must be given and is not.
 #[derive(Debug)]
@@ -242,7 +242,7 @@ impl<'a> Resolver<'a> {
         let own = self.stack.last().map(|path| dotted(path));
         all.retain(|path| Some(path) != own.as_ref());
         let wanted = dotted(path);
-        let near = keys::nearest(&wanted, all.iter().map(String::as_str)).map(str::to_owned);
+        let near = names::nearest(&wanted, all.iter().map(String::as_str)).map(str::to_owned);
         // `${data.root}` for what is really `corpus.data.root`.
         near.or_else(|| {
             let last = format!(".{}", path.last()?);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use jiff::Zoned;
 use serde_json::Value;
 
-use super::keys;
 use super::layers::Layers;
 use super::yaml;
+use crate::names;
 
 /// What the functions may ask of the world; given, so that a config reads the same in a test.
 pub(super) struct World<'a> {
@@ -50,10 +50,10 @@ pub(super) fn call(name: &str, args: &[Value], path: &[String], world: &World<'_
             Ok(text.lines().map(|line| Value::from(line.trim())).collect())
         }
         _ => {
-            let near = keys::nearest(name, KNOWN.iter().copied());
+            let near = names::nearest(name, KNOWN.iter().copied());
             let hint = match near {
                 Some(near) => format!("did you mean `${{{near}:…}}`?"),
-                None => format!("the known ones are {}", keys::listed(KNOWN.iter().copied())),
+                None => format!("the known ones are {}", names::listed(KNOWN.iter().copied())),
             };
             Err((format!("there is no function `{name}` for `${{{name}:…}}`"), Some(hint)))
         }

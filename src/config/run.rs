@@ -10,6 +10,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::keys;
 use super::layers::Part;
 use crate::indices::Indices;
+use crate::names;
 use crate::stage::Stage;
 
 /// What to do when an item fails.
@@ -68,7 +69,7 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
     let name = checker.text(&key, "a stage's name")?;
     let found = stages.iter().find(|stage| stage.name == name).copied();
     if found.is_none() {
-        let hint = match keys::nearest(&name, stages.iter().map(|stage| stage.name)) {
+        let hint = match names::nearest(&name, stages.iter().map(|stage| stage.name)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", names(stages)),
         };
@@ -80,7 +81,7 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
 }
 
 fn names(stages: &[Stage]) -> String {
-    keys::listed(stages.iter().map(|stage| stage.name))
+    names::listed(stages.iter().map(|stage| stage.name))
 }
 
 /// Reads the keys; what is wrong gets a message and a stand-in.
@@ -187,7 +188,7 @@ fn on_item_error(checker: &mut Checker<'_>) -> OnItemError {
 pub(super) fn near_key(missing: &str, checker: &Checker<'_>) -> Option<String> {
     let map = checker.root.as_object().filter(|map| !map.contains_key(missing))?;
     let strangers = map.keys().map(String::as_str).filter(|key| !keys::TOP.contains(key));
-    let near = keys::nearest(missing, strangers)?;
+    let near = names::nearest(missing, strangers)?;
     Some(format!("is `{near}` meant to be `{missing}`?"))
 }
 
@@ -217,7 +218,7 @@ pub(super) fn near_misses(
             "n_workers" | "shards" | "shard_size" | "max_resubmits" => {
                 Some(format!("parallel.{key}"))
             }
-            _ => keys::nearest(key, ours()).filter(given).map(str::to_owned),
+            _ => names::nearest(key, ours()).filter(given).map(str::to_owned),
         };
         if let Some(near) = near.filter(|_| !known) {
             let message = format!("nothing reads the top-level key `{key}`");

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::diagnostic::{Diagnostic, Location, Snippet};
-use super::keys;
 use super::tree::{Entry, Kind, Node, Pos, parse_path};
 use super::yaml::{self, Fault};
+use crate::names;
 
 /// What comes after this in an environment variable's name is a dotted path, `__` for a dot.
 pub(super) const ENV_PREFIX: &str = "ESPNET3_PAR__";
@@ -140,7 +140,7 @@ fn files_like(path: &Path) -> Option<String> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|other| match path.is_dir() {
             true => other.ends_with(".yaml") || other.ends_with(".yml"),
-            false => keys::is_near(name, other),
+            false => names::is_near(name, other),
         })
         .map(|other| if path.is_dir() { path.join(other) } else { path.with_file_name(other) })
         .map(|other| format!("`{}`", other.display()))

@@ -47,7 +47,7 @@ pub(super) fn manifest(order: &Order<'_>) -> Value {
 
 fn pod(order: &Order<'_>) -> Value {
     let options = order.options;
-    let script = format!("{}/{}/job.sh", order.submit_dir, order.folder);
+    let script = format!("{}/{}", order.submit_dir, order.script_path());
     // The script's own shebang, but the file need not be executable there. `$(NAME)` in a command
     // is for Kubernetes to fill in; `$$` is a `$`.
     let interpreter = options.shebang.trim_start_matches("#!").split_whitespace();

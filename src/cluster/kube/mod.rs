@@ -17,7 +17,8 @@ mod review;
 
 use super::script::{Shell, quote, script};
 use super::{
-    Additions, Fields, Finding, Habits, Options, Order, Reply, Scheduler, Submission, TaskState,
+    Additions, Fields, Finding, Habits, Options, Order, Reply, SCRIPT, Scheduler, Submission,
+    TaskState,
 };
 use manifest::{job_name, manifest};
 
@@ -79,7 +80,7 @@ impl Scheduler for Kube {
         let argv =
             ["kubectl", "create", "-o", "name", "-f", &format!("{}/manifest.json", order.folder)];
         Submission {
-            files: vec![("manifest.json", manifest), ("job.sh", script(order, &first, &shell))],
+            files: vec![("manifest.json", manifest), (SCRIPT, script(order, &first, &shell))],
             argv: argv.map(String::from).into(),
             stdin: None,
         }
