@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::pbs_lines::{self, HABITS, Resources, head, name, quote, split_id};
+use super::pbs_lines::{self, HABITS, Resources, attribute, head, name, quote, split_id};
 use super::script::{Shell, script};
 use super::{
     Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State, Submission,
@@ -87,10 +87,7 @@ impl Scheduler for Pbs {
 
     fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["qstat", "-B", "-f"].map(String::from).into();
-        Some((argv, |reply| {
-            let mut lines = reply.lines().filter_map(|line| line.trim().split_once(" = "));
-            lines.find(|(key, _)| *key == "max_array_size")?.1.parse().ok()
-        }))
+        Some((argv, |reply| attribute(reply, "max_array_size")?.parse().ok()))
     }
 
     fn query(&self, ids: &[String]) -> Vec<String> {

@@ -188,6 +188,12 @@ fn skips(options: &Options, list: &str) -> bool {
     options.skip.iter().any(|part| format!("#PBS -l {list}").contains(part.as_str()))
 }
 
+/// An attribute in the reply to `qstat -B -f`.
+pub(super) fn attribute<'a>(reply: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = reply.lines().filter_map(|line| line.trim().split_once(" = "));
+    Some(lines.find(|(key, _)| *key == name)?.1)
+}
+
 /// The last line that is a job's id and nothing else: `8.server`, `34[].server`, `108`. A login
 /// banner may stand before it, and a word about the project's budget behind.
 pub(super) fn job_id(stdout: &str) -> Option<&str> {

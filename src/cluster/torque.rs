@@ -1,6 +1,6 @@
 //! Torque: qsub, qstat, qdel. <https://github.com/adaptivecomputing/torque>, `doc/man1`.
 
-use super::pbs_lines::{self, HABITS, Resources, head, quote, split_id};
+use super::pbs_lines::{self, HABITS, Resources, attribute, head, quote, split_id};
 use super::script::{Shell, script};
 use super::{
     Finding, Habits, LimitQuestion, Options, Order, Reply, SCRIPT, Scheduler, State, Submission,
@@ -70,10 +70,7 @@ impl Scheduler for Torque {
 
     fn array_limit(&self) -> Option<LimitQuestion> {
         let argv = ["qstat", "-B", "-f"].map(String::from).into();
-        Some((argv, |reply| {
-            let mut lines = reply.lines().filter_map(|line| line.trim().split_once(" = "));
-            lines.find(|(key, _)| *key == "max_job_array_size")?.1.parse().ok()
-        }))
+        Some((argv, |reply| attribute(reply, "max_job_array_size")?.parse().ok()))
     }
 
     fn query(&self, ids: &[String]) -> Vec<String> {

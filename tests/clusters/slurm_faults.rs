@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::common::disk::{claimed, recorded};
 use crate::common::processes::{send, tasks, workers};
-use crate::common::recipe::Recipe;
+use crate::common::recipe::{Call, Recipe};
 use crate::common::until::{until, until_within, wait_until};
 use crate::slurm::{job_id, say, section, tasks_in};
 
@@ -20,8 +20,12 @@ fn recipe(n_workers: u32) -> Recipe {
     Recipe::held_at(599, &config)
 }
 
-fn wait_for_records(recipe: &Recipe) {
+/// A recipe that is run, and has records.
+fn at_work(n_workers: u32) -> (Recipe, Call) {
+    let recipe = recipe(n_workers);
+    let run = recipe.start_run(&[]);
     wait_until("records", || recorded(&recipe.root).len() >= 40);
+    (recipe, run)
 }
 
 /// The host of a worker that holds a shard.
@@ -44,7 +48,7 @@ fn cluster(action: &str, more: &[&str]) {
 }
 
 /// Runs to the end, however long the scheduler takes.
-fn finish(recipe: &Recipe, run: crate::common::recipe::Call) {
+fn finish(recipe: &Recipe, run: Call) {
     recipe.release();
     run.wait_within(LONG).expect_code(0);
     recipe.compare();
@@ -53,9 +57,7 @@ fn finish(recipe: &Recipe, run: crate::common::recipe::Call) {
 #[test]
 #[ignore = "needs a real Slurm of its own"]
 fn a_node_set_down() {
-    let recipe = recipe(6);
-    let run = recipe.start_run(&[]);
-    wait_for_records(&recipe);
+    let (recipe, run) = at_work(6);
     let node = busy_node(&recipe);
     say("scontrol", &["update", &format!("nodename={node}"), "state=down", "reason=test"]);
     finish(&recipe, run);
@@ -65,9 +67,7 @@ fn a_node_set_down() {
 #[test]
 #[ignore = "needs a real Slurm of its own"]
 fn a_node_gone_with_all_that_ran_on_it() {
-    let recipe = recipe(6);
-    let run = recipe.start_run(&[]);
-    wait_for_records(&recipe);
+    let (recipe, run) = at_work(6);
     let node = busy_node(&recipe);
     cluster("kill", &[&node]);
     finish(&recipe, run);
@@ -77,9 +77,7 @@ fn a_node_gone_with_all_that_ran_on_it() {
 #[test]
 #[ignore = "needs a real Slurm of its own"]
 fn one_task_cancelled() {
-    let recipe = recipe(4);
-    let run = recipe.start_run(&[]);
-    wait_for_records(&recipe);
+    let (recipe, run) = at_work(4);
     let job = job_id(&recipe);
     let task = tasks_in(&job, "running").remove(0);
     say("scancel", &[&format!("{job}_{task}")]);
@@ -89,9 +87,7 @@ fn one_task_cancelled() {
 #[test]
 #[ignore = "needs a real Slurm of its own"]
 fn all_tasks_killed_without_a_word() {
-    let recipe = recipe(3);
-    let run = recipe.start_run(&[]);
-    wait_for_records(&recipe);
+    let (recipe, run) = at_work(3);
     for process in tasks(&recipe.root).into_iter().chain(workers(&recipe.root)) {
         send(process.pid, Signal::SIGKILL);
     }
@@ -151,9 +147,7 @@ fn requeued_beside_its_living_first_copy() {
 #[test]
 #[ignore = "needs a real Slurm of its own"]
 fn slurmctld_stopped_for_a_while() {
-    let recipe = recipe(3);
-    let run = recipe.start_run(&[]);
-    wait_for_records(&recipe);
+    let (recipe, run) = at_work(3);
     let conf = std::env::var("SLURM_CONF").expect("is Slurm up?");
     let pid = fs::read_to_string(conf.replace("etc/slurm.conf", "pid/slurmctld"));
     let slurmctld: u32 = pid.expect("slurmctld wrote it").trim().parse().expect("a pid");

@@ -1,27 +1,28 @@
 //! What is known of a run, for people and for programs: the run directory, judged.
 
+mod jobs;
+mod shards;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::cluster::State as Told;
 use crate::deadline::NO_TIME;
 use crate::inquiry::Inquiry;
 use crate::job::Job;
-use crate::log::last_lines;
-use crate::roster::{Ended, Life, Worker, age};
+use crate::roster::{Ended, Life, Worker};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stop::Stop;
-use crate::survey::{ClaimedShard, Counts, Survey, rate};
+use crate::survey::{Counts, Survey};
+
+pub(crate) use jobs::JobStatus;
+pub(crate) use shards::{ShardStanding, UnfinishedShard};
 
 /// The version of the JSON; it changes when a field goes or changes its meaning.
 const VERSION: u32 = 2;
-
-/// So many lines of a worker's log are told of a shard that is not well.
-const LOG_LINES: usize = 3;
 
 /// A shard that is not seen so many times is gone, not being renamed.
 const LOOKS: u32 = 10;
@@ -74,65 +75,6 @@ pub(crate) struct Items {
     pub total: u64,
     pub done: u64,
     pub failed: u64,
-}
-
-/// A shard that is not done.
-#[derive(Debug, Serialize)]
-pub(crate) struct UnfinishedShard {
-    pub shard: usize,
-    pub state: ShardStanding,
-    pub attempt: Option<u32>,
-    pub worker: Option<String>,
-    /// Where the worker is: host, and number of the job and task that started it.
-    pub host: Option<String>,
-    pub job: Option<u32>,
-    pub task: Option<u32>,
-    /// Items with a record or an error, of so many; of a waiting shard not counted.
-    pub items: Option<u64>,
-    pub total: u64,
-    /// Items a second in this attempt.
-    pub rate: Option<f64>,
-    /// Seconds since the worker's last sign of life.
-    pub seen: Option<u64>,
-    /// The last lines of the worker's log, where it is lost or failed.
-    pub log: Vec<String>,
-}
-
-/// How a shard that is not done stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ShardStanding {
-    /// Nobody's.
-    Waiting,
-    Running,
-    /// Its worker is gone and left no word.
-    Lost,
-    /// Its worker ended before its time, and how is known.
-    Failed,
-    /// Its worker cannot be seen from here.
-    Unknown,
-}
-
-/// A submission, and what is known of its tasks: from the disk, else from the scheduler.
-#[derive(Debug, Serialize)]
-pub(crate) struct JobStatus {
-    pub number: u32,
-    pub cluster: String,
-    /// The scheduler's name for it.
-    pub id: Option<String>,
-    /// What the scheduler said instead of taking it.
-    pub refused: Option<String>,
-    pub cancelled: bool,
-    pub submitted: String,
-    /// Where it was submitted.
-    pub host: String,
-    pub tasks: usize,
-    pub queued: usize,
-    pub running: usize,
-    pub ended: usize,
-    pub unknown: usize,
-    /// The scheduler's words for tasks that have not ended, with how many they are.
-    pub words: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -246,95 +188,6 @@ impl Status {
             *troubles.entry(trouble).or_default() += 1;
         }
         troubles.into_iter().collect()
-    }
-}
-
-impl UnfinishedShard {
-    fn waiting(shard: usize, total: u64) -> Self {
-        Self {
-            shard,
-            state: ShardStanding::Waiting,
-            attempt: None,
-            worker: None,
-            host: None,
-            job: None,
-            task: None,
-            items: None,
-            total,
-            rate: None,
-            seen: None,
-            log: Vec::new(),
-        }
-    }
-
-    fn claimed(run: &RunDir, claim: &ClaimedShard, worker: Option<&(Life, Worker)>) -> Self {
-        let (life, ended) = match worker {
-            Some((life, worker)) => (*life, worker.ended.as_ref()),
-            None => (Life::Unknown, None),
-        };
-        let state = match (life, ended) {
-            (Life::Alive, _) => ShardStanding::Running,
-            (Life::Unknown, _) => ShardStanding::Unknown,
-            (Life::Dead, None | Some(Ended::Lost { .. })) => ShardStanding::Lost,
-            (Life::Dead, Some(_)) => ShardStanding::Failed,
-        };
-        let ill = matches!(state, ShardStanding::Lost | ShardStanding::Failed);
-        let worker = worker.map(|(_, worker)| worker);
-        Self {
-            shard: claim.shard,
-            state,
-            attempt: Some(claim.attempt),
-            worker: Some(claim.worker.clone()),
-            host: worker.map(|worker| worker.process.host.clone()),
-            job: worker.map(|worker| worker.job),
-            task: worker.map(|worker| worker.task),
-            items: Some(claim.items),
-            total: claim.total,
-            rate: rate(run, claim).filter(|_| state == ShardStanding::Running),
-            seen: age(run, &run.worker(&claim.worker)).ok().map(|age| age.as_secs()),
-            log: if ill { last_lines(&run.log(&claim.worker), LOG_LINES) } else { Vec::new() },
-        }
-    }
-}
-
-impl JobStatus {
-    fn of(run: &RunDir, job: &Job, inquiry: &Inquiry) -> Self {
-        let submission = job.submission(run);
-        let over = job.is_over(run);
-        let (noted, ended) = (run.noted_tasks(job.number), job.ended_tasks(run));
-        let mut status = Self {
-            number: job.number,
-            cluster: job.cluster.clone(),
-            cancelled: submission.as_ref().is_some_and(|submitted| submitted.cancelled),
-            refused: submission
-                .as_ref()
-                .filter(|submitted| submitted.id.is_none())
-                .map(|submitted| submitted.reply().complaint()),
-            id: submission.and_then(|submitted| submitted.id),
-            submitted: job.submitted.clone(),
-            host: job.host.clone(),
-            tasks: job.tasks.len(),
-            queued: 0,
-            running: 0,
-            ended: 0,
-            unknown: 0,
-            words: BTreeMap::new(),
-        };
-        for task in 0..job.tasks.len() as u32 {
-            let known = inquiry.of(job, task);
-            let count = match &known.state {
-                _ if over || ended.contains(&task) || known.over() => &mut status.ended,
-                Some(Told::Queued(_)) => &mut status.queued,
-                Some(Told::Running(_)) => &mut status.running,
-                None if noted.contains_key(&task) => &mut status.running,
-                _ => &mut status.unknown,
-            };
-            *count += 1;
-            if !over && !ended.contains(&task) && known.state.is_some() {
-                *status.words.entry(known.words().to_owned()).or_default() += 1;
-            }
-        }
-        status
     }
 }
 
