@@ -1,54 +1,127 @@
-//! The env at work: one item, or one batch, on one thread or many; a panic is an item's error.
+//! What computes items in a worker: the env at work in this process, on one thread or many, or
+//! another program that is fed with items.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use rayon::ThreadPool;
+use serde_json::value::RawValue;
 
 use crate::deadline::Deadline;
 use crate::item_error::ErrorKind;
 use crate::job::Job;
 use crate::log::log;
+use crate::ordered::compute_in_order;
 use crate::record::Record;
-use crate::stage::{LoadedEnv, LoadedStage};
+use crate::run_dir::RunDir;
+use crate::stage::LoadedEnv;
 
-/// One item's fate.
-pub(crate) type Outcome = (u64, std::result::Result<Record, (ErrorKind, String)>);
-
-/// The env, and how many threads and items at a time use it.
-pub(crate) struct Computer {
-    env: Box<dyn LoadedEnv>,
-    pub pool: Option<ThreadPool>,
-    pub batch_size: usize,
-    deadline: Arc<Deadline>,
+/// Why an item has no record. A stage that knows more than its words can fail with this.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub kind: ErrorKind,
+    pub error: String,
+    /// What a person calls the item, where that is known.
+    pub item: Option<String>,
 }
 
-impl Computer {
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, error: impl Into<String>) -> Self {
+        Self { kind, error: error.into(), item: None }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.error)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// An item's result.
+pub(crate) enum Computed {
+    Record(Record),
+    /// The fields of a record, as a JSON object that another program wrote.
+    Json(Box<RawValue>),
+}
+
+/// One item's fate.
+pub(crate) type Outcome = (u64, std::result::Result<Computed, Failure>);
+
+/// Where a worker works.
+pub(crate) struct Workplace<'a> {
+    pub run: &'a RunDir,
+    pub job: &'a Job,
+    /// The worker's name.
+    pub worker: &'a str,
+    pub deadline: &'a Arc<Deadline>,
+}
+
+/// Takes outcomes as they come, in the order of the items; `None`: the next item would not be done
+/// before the time limit.
+pub(crate) type Take<'a> = dyn FnMut(Option<Vec<Outcome>>) -> ControlFlow<()> + 'a;
+
+/// Computes items.
+pub(crate) trait Computer {
+    /// Computes `items` in order, until `take` breaks or there is no time for more.
+    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>);
+
+    /// What a person calls the item, where the stage says so.
+    fn item_name(&self, idx: u64) -> Option<String>;
+
+    /// How to compute one item alone, if an item can take this process along when it dies.
+    fn alone(&self) -> Option<&dyn Alone>;
+}
+
+/// Computes one item in this process.
+pub(crate) trait Alone {
+    /// `None`: it would not be done before the time limit.
+    fn forward_in_time(&self, idx: u64) -> Option<Outcome>;
+}
+
+/// The env in this process. A panic is an item's error.
+pub(crate) struct InProcess {
+    env: Box<dyn LoadedEnv>,
+    pool: Option<ThreadPool>,
+    batch_size: usize,
+    deadline: Arc<Deadline>,
+    only_programs: bool,
+}
+
+impl InProcess {
+    /// Builds the env and starts the threads.
     pub(crate) fn build(
-        stage: &dyn LoadedStage,
-        job: &Job,
-        deadline: &Arc<Deadline>,
+        build: impl FnOnce() -> Result<Box<dyn LoadedEnv>>,
+        place: &Workplace<'_>,
     ) -> Result<Self> {
         let start = Instant::now();
-        let env = catch_unwind(AssertUnwindSafe(|| stage.build_env()))
+        let env = catch_unwind(AssertUnwindSafe(build))
             .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(panic.as_ref()))))?;
         let took = start.elapsed();
         if took > Duration::from_millis(1) {
             log(&format!("env built in {:.3} s", took.as_secs_f64()));
         }
-        let threads = job.threads_per_worker as usize;
+        let threads = place.job.threads_per_worker as usize;
         let pool = (threads > 1)
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .context("failed to start threads")?;
-        let (batch_size, deadline) = (job.batch_size as usize, deadline.clone());
-        Ok(Self { env, pool, batch_size, deadline })
+        let batch_size = place.job.batch_size.unwrap_or(1) as usize;
+        let deadline = place.deadline.clone();
+        Ok(Self { env, pool, batch_size, deadline, only_programs: false })
+    }
+
+    /// The same, where the env only starts programs.
+    pub(crate) fn of_programs(self) -> Self {
+        Self { only_programs: true, ..self }
     }
 
     /// Computes an item, or a batch, if it can be done in time.
-    pub(crate) fn in_time<T>(&self, compute: impl FnOnce(&Self) -> T) -> Option<T> {
+    fn in_time<T>(&self, compute: impl FnOnce(&Self) -> T) -> Option<T> {
         if self.deadline.end().is_none() {
             return Some(compute(self));
         }
@@ -61,21 +134,17 @@ impl Computer {
         Some(computed)
     }
 
-    pub(crate) fn forward(&self, idx: u64) -> Outcome {
+    fn forward(&self, idx: u64) -> Outcome {
         let result = catch_unwind(AssertUnwindSafe(|| self.env.forward(idx)));
         (idx, fate(result))
     }
 
-    /// What a person calls the item, where the stage says so.
-    pub(crate) fn item_name(&self, idx: u64) -> Option<String> {
-        catch_unwind(AssertUnwindSafe(|| self.env.item_name(idx))).unwrap_or(None)
-    }
-
     /// A batch that fails is tried item by item, so that only the bad one is lost.
-    pub(crate) fn batch(&self, batch: &[u64]) -> Vec<Outcome> {
+    fn batch(&self, batch: &[u64]) -> Vec<Outcome> {
         match catch_unwind(AssertUnwindSafe(|| self.env.batch_forward(batch))) {
             Ok(Ok(records)) if records.len() == batch.len() => {
-                batch.iter().copied().zip(records.into_iter().map(Ok)).collect()
+                let records = records.into_iter().map(|record| Ok(Computed::Record(record)));
+                batch.iter().copied().zip(records).collect()
             }
             Ok(Ok(records)) => {
                 log(&format!(
@@ -99,13 +168,51 @@ impl Computer {
     }
 }
 
-fn fate(
-    result: std::thread::Result<Result<Record>>,
-) -> std::result::Result<Record, (ErrorKind, String)> {
+impl Computer for InProcess {
+    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) {
+        let pool = self.pool.as_ref();
+        if self.batch_size == 1 {
+            compute_in_order(pool, items, |idx| self.in_time(|it| vec![it.forward(idx)]), take);
+        } else {
+            let batches = batches(items, self.batch_size);
+            compute_in_order(pool, batches, |batch| self.in_time(|it| it.batch(&batch)), take);
+        }
+    }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        catch_unwind(AssertUnwindSafe(|| self.env.item_name(idx))).unwrap_or(None)
+    }
+
+    fn alone(&self) -> Option<&dyn Alone> {
+        (!self.only_programs).then_some(self)
+    }
+}
+
+impl Alone for InProcess {
+    fn forward_in_time(&self, idx: u64) -> Option<Outcome> {
+        self.in_time(|it| it.forward(idx))
+    }
+}
+
+/// Cuts items into batches.
+pub(crate) fn batches(
+    mut items: impl Iterator<Item = u64>,
+    size: usize,
+) -> impl Iterator<Item = Vec<u64>> {
+    std::iter::from_fn(move || {
+        let batch: Vec<u64> = items.by_ref().take(size).collect();
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+fn fate(result: std::thread::Result<Result<Record>>) -> std::result::Result<Computed, Failure> {
     match result {
-        Ok(Ok(record)) => Ok(record),
-        Ok(Err(error)) => Err((ErrorKind::Error, format!("{error:#}"))),
-        Err(panic) => Err((ErrorKind::Panic, panic_message(panic.as_ref()))),
+        Ok(Ok(record)) => Ok(Computed::Record(record)),
+        Ok(Err(error)) => match error.downcast() {
+            Ok(failure) => Err(failure),
+            Err(error) => Err(Failure::new(ErrorKind::Error, format!("{error:#}"))),
+        },
+        Err(panic) => Err(Failure::new(ErrorKind::Panic, panic_message(panic.as_ref()))),
     }
 }
 

@@ -113,7 +113,7 @@ fn barren(run: &RunDir) -> bool {
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
     config.loaded.validate().map_err(|error| no_input(stage, &error))?;
-    let num_items = config.loaded.num_items().map_err(|error| no_input(stage, &error))?;
+    let num_items = config.loaded.num_items(config.indices.as_ref()).map_err(|error| no_input(stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -171,6 +171,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         max_running: parallel.max_running,
         max_array_size: parallel.max_array_size,
         batch_size: config.batch_size,
+        item_timeout: config.item_timeout,
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,

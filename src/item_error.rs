@@ -21,6 +21,8 @@ pub(crate) enum ErrorKind {
     Error,
     /// `forward` panicked.
     Panic,
-    /// The worker process died at it, twice in a row.
+    /// The process that computed it died at it, twice in a row.
     Died,
+    /// It took longer than `item_timeout`.
+    Timeout,
 }

@@ -35,7 +35,10 @@ pub(crate) struct Job {
     pub options: Map<String, Value>,
     pub max_running: Option<u32>,
     pub max_array_size: Option<u32>,
-    pub batch_size: u32,
+    pub batch_size: Option<u32>,
+    /// Seconds.
+    #[serde(default)]
+    pub item_timeout: Option<u64>,
     pub on_item_error: OnItemError,
     pub max_failed_items: Option<u64>,
     /// The working directory of workers: relative paths in the config start here.

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 
-use crate::computer::{Computer, Outcome};
+use crate::computer::{Alone, Computed, Computer, Failure, Outcome};
 use crate::config::OnItemError;
 use crate::failures::Failures;
 use crate::in_hand::InHand;
 use crate::item_error::{ErrorKind, ItemError};
 use crate::job::Job;
 use crate::log::log;
-use crate::ordered::compute_in_order;
 use crate::poison::Careful;
 use crate::run_dir::RunDir;
 use crate::shard_writer::ShardWriter;
@@ -34,7 +33,7 @@ pub(crate) enum Left {
 pub(crate) struct ShardWork<'a> {
     pub run: &'a RunDir,
     pub job: &'a Job,
-    pub computer: &'a Computer,
+    pub computer: &'a dyn Computer,
     pub in_hand: &'a InHand,
     pub failures: &'a mut Failures,
 }
@@ -46,12 +45,12 @@ impl ShardWork<'_> {
             Some(writer) => (writer.pending(), Careful::after_a_death(writer, self.run)),
             None => return Ok(Some(Left::Lost)),
         };
-        if let Some(careful) = careful {
-            return self.carefully(pending, careful);
-        }
         let computer = self.computer;
+        if let (Some(careful), Some(alone)) = (careful, computer.alone()) {
+            return self.carefully(alone, pending, careful);
+        }
         let mut left = Ok(None);
-        let take = |outcomes: Option<Vec<Outcome>>| {
+        let mut take = |outcomes: Option<Vec<Outcome>>| {
             let Some(outcomes) = outcomes else {
                 left = Ok(Some(Left::NoTime));
                 return ControlFlow::Break(());
@@ -64,18 +63,7 @@ impl ShardWork<'_> {
             }
             ControlFlow::Continue(())
         };
-        let pool = computer.pool.as_ref();
-        if computer.batch_size == 1 {
-            compute_in_order(
-                pool,
-                pending,
-                |idx| computer.in_time(|it| vec![it.forward(idx)]),
-                take,
-            );
-        } else {
-            let batches = batches(pending, computer.batch_size);
-            compute_in_order(pool, batches, |batch| computer.in_time(|it| it.batch(&batch)), take);
-        }
+        computer.compute(&mut pending.into_iter(), &mut take);
         left
     }
 
@@ -83,6 +71,7 @@ impl ShardWork<'_> {
     /// at which.
     fn carefully(
         &mut self,
+        alone: &dyn Alone,
         pending: impl Iterator<Item = u64>,
         mut careful: Careful,
     ) -> Result<Option<Left>> {
@@ -92,8 +81,8 @@ impl ShardWork<'_> {
                 None => return Ok(Some(Left::Lost)),
             };
             let outcome = match poison {
-                Some(deaths) => (idx, Err((ErrorKind::Died, deaths))),
-                None => match self.computer.in_time(|it| it.forward(idx)) {
+                Some(deaths) => (idx, Err(Failure::new(ErrorKind::Died, deaths))),
+                None => match alone.forward_in_time(idx) {
                     Some(outcome) => outcome,
                     None => return Ok(Some(Left::NoTime)),
                 },
@@ -136,19 +125,24 @@ impl ShardWork<'_> {
 
     /// `Some`: this item's failure stops the run.
     fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
-        if let Err((ErrorKind::Panic, error)) = &result
+        if let Err(Failure { kind: ErrorKind::Panic, error, .. }) = &result
             && error.starts_with(PRINT_FAILED)
         {
             bail!("the worker's log cannot be written: {error}");
         }
-        let (kind, error) = match result {
-            Ok(record) => match writer.write(idx, record)? {
+        let failure = match result {
+            Ok(Computed::Json(fields)) => {
+                writer.write_json(idx, fields.get())?;
+                return Ok(None);
+            }
+            Ok(Computed::Record(record)) => match writer.write(idx, record)? {
                 Ok(()) => return Ok(None),
-                Err(error) => (ErrorKind::Error, error),
+                Err(error) => Failure::new(ErrorKind::Error, error),
             },
-            Err(failed) => failed,
+            Err(failure) => failure,
         };
-        let item = self.computer.item_name(idx);
+        let Failure { kind, error, item } = failure;
+        let item = item.or_else(|| self.computer.item_name(idx));
         let name = item.as_deref().map(|item| format!("{item}: ")).unwrap_or_default();
         log(&format!("item {idx} failed: {name}{error}"));
         if self.job.on_item_error == OnItemError::Stop {
@@ -157,11 +151,4 @@ impl ShardWork<'_> {
         writer.write_error(&ItemError { idx, item, kind, error })?;
         Ok(self.failures.one_more(self.run)?)
     }
-}
-
-fn batches(mut items: impl Iterator<Item = u64>, size: usize) -> impl Iterator<Item = Vec<u64>> {
-    std::iter::from_fn(move || {
-        let batch: Vec<u64> = items.by_ref().take(size).collect();
-        (!batch.is_empty()).then_some(batch)
-    })
 }

@@ -110,10 +110,23 @@ impl ShardWriter {
             self.results.write_all(b":")?;
             serde_json::to_writer(&mut self.results, value)?;
         }
+        self.end_line(idx)?;
+        Ok(Ok(()))
+    }
+
+    /// Adds a record whose fields are a JSON object already, on one line.
+    pub(crate) fn write_json(&mut self, idx: u64, fields: &str) -> io::Result<()> {
+        let inner = fields.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+        let inner = inner.ok_or_else(|| io::Error::other("the fields are no JSON object"))?.trim();
+        let comma = if inner.is_empty() { "" } else { "," };
+        write!(self.results, "{{\"idx\":{idx}{comma}{inner}")?;
+        self.end_line(idx)
+    }
+
+    fn end_line(&mut self, idx: u64) -> io::Result<()> {
         self.results.write_all(b"}\n")?;
         self.kept.sorted &= self.last.is_none_or(|last| last < idx);
-        self.note(idx)?;
-        Ok(Ok(()))
+        self.note(idx)
     }
 
     /// Adds a failed item. Errors are rare and wanted at once: no buffer.

@@ -8,6 +8,8 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::computer::{Computer, InProcess, Workplace};
+use crate::indices::Indices;
 use crate::record::Record;
 
 /// Builds the env (dataset, model, tokenizer) once per worker process.
@@ -189,14 +191,24 @@ pub struct Stage {
     pub name: &'static str,
     /// One line for `espnet3-par stages`.
     pub about: &'static str,
-    load: fn(&Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError>,
+    /// Its parameters are the whole config, and not only its section.
+    pub(crate) takes_all: bool,
+    load: Load,
 }
+
+/// Makes a stage ready, from its parameters.
+pub(crate) type Load = fn(&Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError>;
 
 impl Stage {
     /// The stage of runner `R` and its provider.
     #[must_use]
     pub const fn new<R: Runner>(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, load: load::<R> }
+        Self { name, about, takes_all: false, load: load::<R> }
+    }
+
+    /// A stage whose items are computed by other programs.
+    pub(crate) const fn outside(name: &'static str, about: &'static str, load: Load) -> Self {
+        Self { name, about, takes_all: false, load }
     }
 
     /// Makes the provider from the stage's section of the config.
@@ -220,10 +232,12 @@ pub(crate) struct ParamError {
 /// A stage whose provider has its parameters, behind one type for all stages.
 pub(crate) trait LoadedStage: Send + Sync {
     fn validate(&self) -> Result<()>;
-    fn num_items(&self) -> Result<u64>;
+    /// With the items that the config `asked` for, if it did: a stage that can hardly count its items
+    /// may believe that they are there.
+    fn num_items(&self, asked: Option<&Indices>) -> Result<u64>;
     fn costs(&self) -> Result<Option<Vec<f64>>>;
     fn inputs(&self) -> Result<Value>;
-    fn build_env(&self) -> Result<Box<dyn LoadedEnv>>;
+    fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>>;
     fn merge(
         &self,
         records: &mut dyn Iterator<Item = Result<Record>>,
@@ -259,7 +273,7 @@ impl<R: Runner> LoadedStage for Loaded<R> {
         self.0.validate()
     }
 
-    fn num_items(&self) -> Result<u64> {
+    fn num_items(&self, _asked: Option<&Indices>) -> Result<u64> {
         self.0.num_items()
     }
 
@@ -271,8 +285,9 @@ impl<R: Runner> LoadedStage for Loaded<R> {
         self.0.inputs()
     }
 
-    fn build_env(&self) -> Result<Box<dyn LoadedEnv>> {
-        Ok(Box::new(Built::<R>(self.0.build_env_worker()?)))
+    fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
+        let build = || Ok(Box::new(Built::<R>(self.0.build_env_worker()?)) as Box<dyn LoadedEnv>);
+        Ok(Box::new(InProcess::build(build, place)?))
     }
 
     fn merge(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::computer::Computer;
+use crate::computer::{Computer, Workplace};
 use crate::deadline::{Deadline, NO_TIME};
 use crate::failures::Failures;
 use crate::in_hand::InHand;
@@ -66,7 +66,8 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
     let Assignment { run, spec, job, stage, worker, deadline, .. } = assignment;
     let mut queue =
         Queue::new(run, &worker.worker, spec.num_shards(), job.number, assignment.after.clone());
-    let mut computer: Option<Computer> = None;
+    let mut computer: Option<Box<dyn Computer>> = None;
+    let place = Workplace { run, job, worker: &worker.worker, deadline };
     let mut failures = Failures::new(job.max_failed_items);
     loop {
         if let Some(stop) = Stop::read(run) {
@@ -116,7 +117,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         drop(hand);
         let computer = match &computer {
             Some(computer) => computer,
-            None => match Computer::build(stage.as_ref(), job, deadline) {
+            None => match stage.computer(&place) {
                 Ok(built) => computer.insert(built),
                 Err(error) => {
                     give_back(in_hand)?;
@@ -124,6 +125,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
                 }
             },
         };
+        let computer = computer.as_ref();
         let mut work = ShardWork { run, job, computer, in_hand, failures: &mut failures };
         match work.through()? {
             None => commit(in_hand)?,

@@ -159,7 +159,7 @@ pub(super) fn describe(
         parallel.env,
         count(parallel.n_workers as usize, "worker"),
         count(parallel.threads_per_worker as usize, "thread"),
-        config.batch_size,
+        config.batch_size.unwrap_or(1),
     );
     let place = run.root().display();
     if *resumes && run.shards().is_dir() {

@@ -10,6 +10,7 @@ pub(super) const TOP: &[&str] = &[
     "async_num_workers",
     "indices",
     "batch_size",
+    "item_timeout",
     "on_item_error",
     "max_failed_items",
 ];

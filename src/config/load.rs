@@ -76,6 +76,7 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
         detach: run.detach,
         indices: run.indices,
         batch_size: run.batch_size,
+        item_timeout: run.item_timeout,
         on_item_error: run.on_item_error,
         max_failed_items: run.max_failed_items,
         parallel,

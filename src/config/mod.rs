@@ -84,7 +84,7 @@ pub(crate) struct Request<'a> {
 /// let stages = [Stage::new::<Square>("square", "squares of the first n numbers")];
 /// let mut config = Config::from_files(&[file], &stages)?;
 /// assert_eq!(config.output_dir, std::path::Path::new("exp/squares"));
-/// assert_eq!((config.parallel.n_workers, config.batch_size), (4, 1));
+/// assert_eq!((config.parallel.n_workers, config.batch_size), (4, None));
 /// assert_eq!(config.params["n"], 100);
 /// assert!(config.to_yaml().contains("output_dir: exp/squares\n"));
 /// // Each value's path, the value, and its place.
@@ -107,10 +107,12 @@ pub struct Config {
     pub detach: bool,
     /// Which items; `None`: all.
     pub indices: Option<Indices>,
-    /// How many items the runner gets at once.
-    pub batch_size: u32,
+    /// How many items the runner gets at once; `None`: one, and no list of one.
+    pub batch_size: Option<u32>,
     /// What to do when an item fails.
     pub on_item_error: OnItemError,
+    /// How long an item may take, in seconds, where another program computes it.
+    pub item_timeout: Option<u64>,
     /// How many items may fail before the run is given up.
     pub max_failed_items: Option<u64>,
     /// Where the run takes place.

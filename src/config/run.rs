@@ -40,7 +40,8 @@ pub(super) struct Run {
     pub detach: bool,
     pub n_workers: Option<u32>,
     pub indices: Option<Indices>,
-    pub batch_size: u32,
+    pub batch_size: Option<u32>,
+    pub item_timeout: Option<u64>,
     pub on_item_error: OnItemError,
     pub max_failed_items: Option<u64>,
 }
@@ -93,7 +94,8 @@ pub(super) fn read(checker: &mut Checker<'_>) -> Run {
         detach: checker.flag(&key("async_mode")).unwrap_or(false),
         n_workers: checker.whole(&key("async_num_workers"), 1),
         indices: indices(checker),
-        batch_size: checker.whole(&key("batch_size"), 1).unwrap_or(1),
+        batch_size: checker.whole(&key("batch_size"), 1),
+        item_timeout: checker.whole(&key("item_timeout"), 1),
         on_item_error: on_item_error(checker),
         max_failed_items: checker.whole(&key("max_failed_items"), 0),
     }

@@ -124,7 +124,7 @@ fn layers() {
     let config = load(&files, &args[..5]).expect("a good config");
     let want = json!({"audio": "x", "frames": [3], "limits": {"a": 1, "b": 3, "c": 5}});
     assert_eq!(config.params, want);
-    assert_eq!(config.batch_size, 8);
+    assert_eq!(config.batch_size, Some(8));
     let origins: Vec<_> = config
         .origins()
         .into_iter()
@@ -234,7 +234,7 @@ fn interpolations() {
 #[test]
 fn values() {
     let config = good(BASE, &[]);
-    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (1, false, None));
+    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (None, false, None));
     assert_eq!((config.on_item_error, config.indices), (OnItemError::Skip, None));
     assert_eq!(config.parallel, super::Parallel::default());
     assert_eq!(config.output_dir, PathBuf::from("exp"));
@@ -247,7 +247,7 @@ fn values() {
     let config = good(text, &["--stage", "segment"]);
     assert_eq!(config.stage.name, "segment");
     assert_eq!(config.resolved["stage"], "segment");
-    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (16, true, Some(0)));
+    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (Some(16), true, Some(0)));
     assert_eq!(config.on_item_error, OnItemError::Stop);
     assert_eq!(json!(config.indices), json!([[1, 4], [9, 10]]));
     assert_eq!((config.parallel.n_workers, config.parallel.threads_per_worker), (5, 2));
