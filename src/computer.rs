@@ -59,6 +59,8 @@ pub(crate) struct Workplace<'a> {
     /// The worker's name.
     pub worker: &'a str,
     pub deadline: &'a Arc<Deadline>,
+    /// What the stage's `inputs` said when the run was planned.
+    pub inputs: &'a serde_json::Value,
 }
 
 /// Takes outcomes as they come, in the order of the items; `None`: the next item would not be done
@@ -68,7 +70,10 @@ pub(crate) type Take<'a> = dyn FnMut(Option<Vec<Outcome>>) -> ControlFlow<()> + 
 /// Computes items.
 pub(crate) trait Computer {
     /// Computes `items` in order, until `take` breaks or there is no time for more.
-    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>);
+    ///
+    /// # Errors
+    /// When nothing can be computed, whatever the item.
+    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) -> Result<()>;
 
     /// What a person calls the item, where the stage says so.
     fn item_name(&self, idx: u64) -> Option<String>;
@@ -169,7 +174,7 @@ impl InProcess {
 }
 
 impl Computer for InProcess {
-    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) {
+    fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) -> Result<()> {
         let pool = self.pool.as_ref();
         if self.batch_size == 1 {
             compute_in_order(pool, items, |idx| self.in_time(|it| vec![it.forward(idx)]), take);
@@ -177,6 +182,7 @@ impl Computer for InProcess {
             let batches = batches(items, self.batch_size);
             compute_in_order(pool, batches, |batch| self.in_time(|it| it.batch(&batch)), take);
         }
+        Ok(())
     }
 
     fn item_name(&self, idx: u64) -> Option<String> {

@@ -1,5 +1,7 @@
 //! The only module that starts other programs, and the one that signals them.
 
+mod fed;
+
 use std::fs::{File, OpenOptions};
 use std::io::{PipeWriter, Write};
 use std::os::unix::process::CommandExt;
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
+
+pub(crate) use fed::{Fed, Said, tell};
 
 use crate::cluster::{Reply, Ssh, THREADS};
 use crate::identity::Process;

@@ -24,6 +24,7 @@ pub(crate) const EXTENTS: &str = "extents.jsonl";
 
 /// What the names of couriers' folders begin with; the worker's random digits follow, so that they
 /// are scratch.
+const PARTS: &str = "parts";
 const FETCHED: &str = ".fetched.";
 
 /// One run of one stage on disk: `output_dir`.
@@ -260,6 +261,22 @@ impl RunDir {
         Ok(random.map(|random| format!("w{random}")).collect())
     }
 
+    /// What writer hooks of Python runners write, from one opening of the writers to their closing.
+    pub(crate) fn parts(&self) -> PathBuf {
+        self.root.join(PARTS)
+    }
+
+    /// The name of a worker's part that begins with item `first`, from the run directory on. Like
+    /// ESPnet3's folders of shards it ends in a number, by which runners sort them.
+    pub(crate) fn part(worker: &str, nth: u32, first: u64) -> String {
+        format!("{PARTS}/{worker}.{nth}/split.{first}")
+    }
+
+    /// What a runner's `merge` returned.
+    pub(crate) fn merged(&self) -> PathBuf {
+        self.root.join("merged.json")
+    }
+
     /// Written by collect.
     pub(crate) fn results(&self) -> PathBuf {
         self.root.join(RESULTS)
@@ -280,10 +297,10 @@ impl RunDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        for folder in [self.workers(), self.jobs(), self.logs()] {
+        for folder in [self.workers(), self.jobs(), self.logs(), self.parts()] {
             gone(std::fs::remove_dir_all(folder))?;
         }
-        for file in [self.results(), self.errors(), self.stop(), self.spec()] {
+        for file in [self.results(), self.errors(), self.merged(), self.stop(), self.spec()] {
             gone(std::fs::remove_file(file))?;
         }
         // What killed processes were writing here.

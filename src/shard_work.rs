@@ -25,6 +25,8 @@ pub(crate) enum Left {
     Lost,
     /// The next item would not be done before the time limit.
     NoTime,
+    /// The env cannot be built, or be worked with.
+    Unfit(String),
     /// The worker was asked to end, and gave it back.
     Stopped(Stop),
 }
@@ -63,8 +65,10 @@ impl ShardWork<'_> {
             }
             ControlFlow::Continue(())
         };
-        computer.compute(&mut pending.into_iter(), &mut take);
-        left
+        match computer.compute(&mut pending.into_iter(), &mut take) {
+            Ok(()) => left,
+            Err(error) => Ok(Some(Left::Unfit(format!("{error:#}")))),
+        }
     }
 
     /// One item at a time, each on disk before the next: should this attempt die too, it is known

@@ -12,6 +12,7 @@ use crate::atomic_file::scratch;
 use crate::indices::Indices;
 use crate::refused::Refused;
 use crate::run_dir::{RunDir, ShardName, ShardState};
+use crate::stages::PYTHON;
 
 /// The format of the run directory; a directory of another version is refused, not guessed at.
 const VERSION: u32 = 1;
@@ -160,7 +161,11 @@ impl Fingerprint {
         for difference in &mut differences {
             // The user's words: the params are the stage's section.
             if let Some(rest) = difference.key.strip_prefix("params") {
-                difference.key = format!("{}{rest}", self.stage);
+                // Or all of it, as far as it is not ours.
+                difference.key = match self.stage == PYTHON {
+                    true => rest.trim_start_matches('.').to_owned(),
+                    false => format!("{}{rest}", self.stage),
+                };
             }
         }
         differences

@@ -211,6 +211,11 @@ impl Stage {
         Self { name, about, takes_all: false, load }
     }
 
+    /// The whole config, and not a section of its own, has its parameters.
+    pub(crate) const fn taking_all(self) -> Self {
+        Self { takes_all: true, ..self }
+    }
+
     /// Makes the provider from the stage's section of the config.
     pub(crate) fn load(
         &self,
@@ -257,15 +262,19 @@ struct Loaded<R: Runner>(R::Provider);
 struct Built<R: Runner>(Env<R>);
 
 fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
-    serde_path_to_error::deserialize::<_, R::Provider>(params)
+    self::params::<R::Provider>(params)
         .map(|provider| Box::new(Loaded::<R>(provider)) as Box<dyn LoadedStage>)
-        .map_err(|error| {
-            let path = error.path().to_string();
-            ParamError {
-                path: if path == "." { String::new() } else { path },
-                message: error.into_inner().to_string(),
-            }
-        })
+}
+
+/// Reads a stage's parameters.
+pub(crate) fn params<T: DeserializeOwned>(params: &Value) -> std::result::Result<T, ParamError> {
+    serde_path_to_error::deserialize(params).map_err(|error| {
+        let path = error.path().to_string();
+        ParamError {
+            path: if path == "." { String::new() } else { path },
+            message: error.into_inner().to_string(),
+        }
+    })
 }
 
 impl<R: Runner> LoadedStage for Loaded<R> {

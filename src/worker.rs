@@ -67,7 +67,8 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
     let mut queue =
         Queue::new(run, &worker.worker, spec.num_shards(), job.number, assignment.after.clone());
     let mut computer: Option<Box<dyn Computer>> = None;
-    let place = Workplace { run, job, worker: &worker.worker, deadline };
+    let place =
+        Workplace { run, job, worker: &worker.worker, deadline, inputs: &spec.fingerprint.inputs };
     let mut failures = Failures::new(job.max_failed_items);
     loop {
         if let Some(stop) = Stop::read(run) {
@@ -133,6 +134,10 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
             Some(Left::NoTime) => {
                 give_back(in_hand)?;
                 log(&format!("shard {shard}: given back"));
+            }
+            Some(Left::Unfit(error)) => {
+                give_back(in_hand)?;
+                return Ok(Ended::EnvFailed { error });
             }
             Some(Left::Stopped(stop)) => return Ok(Ended::Stopped { why: stop.to_string() }),
         }

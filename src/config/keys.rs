@@ -15,6 +15,9 @@ pub(super) const TOP: &[&str] = &[
     "max_failed_items",
 ];
 
+/// What the stage `python` itself reads of a config; the rest is for the provider.
+pub(super) const PYTHON: &[&str] = &["provider", "runner", "python", "num_items", "dataset"];
+
 /// The keys of `parallel`.
 pub(super) const PARALLEL: &[&str] = &[
     "env",

@@ -13,6 +13,7 @@ use super::source::{self, Layer};
 use super::tree::{Path, dotted};
 use super::{Config, Parallel, Request, keys, origins, parallel, params, run};
 use crate::stage::Stage;
+use crate::stages::PYTHON;
 
 /// Reads and checks a config.
 pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Diagnostics> {
@@ -27,13 +28,14 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     let mut settled = Map::new();
     settle(keys::TOP, &mut settled, raw_map, &mut resolver);
     let named = settled.get("stage").and_then(Value::as_str).map(str::to_owned);
-    let sections = [section.as_ref().ok().and_then(Option::as_deref), named.as_deref()];
-    settle(
-        &sections.into_iter().flatten().collect::<Vec<_>>(),
-        &mut settled,
-        raw_map,
-        &mut resolver,
-    );
+    let named = named.or_else(|| run::implied(&raw).map(str::to_owned));
+    let mut sections: Vec<&str> =
+        section.as_ref().ok().and_then(Option::as_deref).into_iter().collect();
+    if named.as_deref() == Some(PYTHON) {
+        sections.extend(keys::PYTHON);
+    }
+    sections.extend(named.as_deref());
+    settle(&sections, &mut settled, raw_map, &mut resolver);
     let problems = std::mem::take(&mut resolver.problems);
     let needed = resolver.touched.clone();
     let rest: Vec<&str> = raw_map.keys().map(String::as_str).collect();

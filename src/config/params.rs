@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::check::Checker;
 use super::layers::Part;
 use super::tree::{self, Path, dotted};
-use super::{run, scalar};
+use super::{keys, run, scalar};
 use crate::names;
 use crate::stage::{LoadedStage, ParamError, Stage};
 
@@ -18,22 +18,26 @@ pub(super) fn load(
     stage: &Stage,
     checker: &mut Checker<'_>,
 ) -> (Value, Option<Box<dyn LoadedStage>>) {
-    let top: Path = vec![stage.name.to_owned()];
-    if checker.failed.contains(&top) {
+    let top = section(stage);
+    if !top.is_empty() && checker.failed.contains(&top) {
         return (Value::Null, None);
     }
-    let params = match checker.given(&top) {
+    let mut params = match checker.given(&top) {
         Some(_) => match checker.mapping(&top) {
             Some(params) => params,
             None => return (Value::Null, None),
         },
         None => Map::new(),
     };
+    if stage.takes_all {
+        params.retain(|key, _| !keys::TOP.contains(&key.as_str()) && !key.starts_with("parallel"));
+    }
     let params = Value::Object(params);
     let mut trial = params.clone();
     let mut gone: Vec<Path> = Vec::new();
-    for path in checker.failed.iter().filter(|path| path.len() > 1 && path[0] == top[0]) {
-        gone.extend(remove(&mut trial, &path[1..]));
+    let inside = |path: &&Path| path.len() > top.len() && path.starts_with(&top);
+    for path in checker.failed.iter().filter(inside).filter(|_| !top.is_empty()) {
+        gone.extend(remove(&mut trial, &path[top.len()..]));
     }
     let before = checker.found.len();
     let broken = !gone.is_empty();
@@ -57,6 +61,11 @@ pub(super) fn load(
         checker.error(&top, Part::Key, message, None);
     }
     (params, None)
+}
+
+/// Where a stage's parameters are.
+fn section(stage: &Stage) -> Path {
+    if stage.takes_all { Vec::new() } else { vec![stage.name.to_owned()] }
 }
 
 enum Complaint {
@@ -89,7 +98,7 @@ impl Complaint {
         checker: &mut Checker<'_>,
     ) -> bool {
         let full = |path: &[String]| -> Path {
-            std::iter::once(stage.name.to_owned()).chain(path.iter().cloned()).collect()
+            section(stage).into_iter().chain(path.iter().cloned()).collect()
         };
         match self {
             Self::Unknown { parent, field, known } => {
@@ -113,7 +122,7 @@ impl Complaint {
                         format!("add it, or `--set {}=…`", dotted(&full(&path)))
                     });
                     let message = format!("`{}` is missing", dotted(&full(&path)));
-                    let parent = &full(&path)[..path.len()];
+                    let parent = &full(&path)[..full(&path).len() - 1];
                     checker.error(parent, Part::Key, message, Some(hint));
                 }
                 stand_in(stage, trial, &path)

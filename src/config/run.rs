@@ -12,6 +12,7 @@ use super::layers::Part;
 use crate::indices::Indices;
 use crate::names;
 use crate::stage::Stage;
+use crate::stages::PYTHON;
 
 /// What to do when an item fails.
 ///
@@ -53,6 +54,9 @@ pub(super) struct Run {
 pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage> {
     let key = ["stage".to_owned()];
     if checker.given(&key).is_none() {
+        if let Some(python) = implied(checker.root).and_then(|name| named(name, stages)) {
+            return Some(python);
+        }
         if !checker.failed.contains(key.as_slice()) {
             let first = stages.first().map_or("NAME", |stage| stage.name);
             if stages.is_empty() {
@@ -68,7 +72,7 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
         return None;
     }
     let name = checker.text(&key, "a stage's name")?;
-    let found = stages.iter().find(|stage| stage.name == name).copied();
+    let found = named(&name, stages);
     if found.is_none() {
         let hint = match names::nearest(&name, stages.iter().map(|stage| stage.name)) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -79,6 +83,16 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
         checker.found.push(error);
     }
     found
+}
+
+fn named(name: &str, stages: &[Stage]) -> Option<Stage> {
+    stages.iter().find(|stage| stage.name == name).copied()
+}
+
+/// The stage of a config that names none: ESPnet3's have a provider and a runner instead.
+pub(super) fn implied(root: &Value) -> Option<&'static str> {
+    let target = |role: &str| root.get(role)?.get("_target_");
+    target("provider").or_else(|| target("runner")).map(|_| PYTHON)
 }
 
 fn names(stages: &[Stage]) -> String {

@@ -6,6 +6,7 @@ use crate::Stage;
 mod collect_stats;
 #[cfg(feature = "speech")]
 mod fbank;
+mod python;
 #[cfg(feature = "candle")]
 mod vad;
 
@@ -15,6 +16,9 @@ pub use collect_stats::CollectStats;
 pub use fbank::Fbank;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
+
+/// The stage of a config that names a provider and a runner, and no stage.
+pub(crate) const PYTHON: &str = "python";
 
 /// The stages that this build has; a recipe's own program can list its own after them.
 ///
@@ -40,6 +44,7 @@ pub use vad::Vad;
 /// }
 /// ```
 pub static STAGES: &[Stage] = &[
+    Stage::outside(PYTHON, "`provider` and `runner`, classes in Python", python::load).taking_all(),
     #[cfg(feature = "candle")]
     Stage::new::<Vad>("vad", "speech segments by Silero VAD"),
     #[cfg(feature = "speech")]
