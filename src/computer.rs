@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use rayon::ThreadPool;
-use serde_json::value::RawValue;
 
 use crate::deadline::Deadline;
 use crate::item_error::ErrorKind;
@@ -46,7 +45,7 @@ impl std::error::Error for Failure {}
 pub(crate) enum Computed {
     Record(Record),
     /// The fields of a record, as a JSON object that another program wrote.
-    Json(Box<RawValue>),
+    Json(String),
 }
 
 /// One item's fate.

@@ -136,7 +136,7 @@ impl ShardWork<'_> {
         }
         let failure = match result {
             Ok(Computed::Json(fields)) => {
-                writer.write_json(idx, fields.get())?;
+                writer.write_json(idx, &fields)?;
                 return Ok(None);
             }
             Ok(Computed::Record(record)) => match writer.write(idx, record)? {

@@ -74,7 +74,9 @@ impl Report {
                 continue;
             };
             let item = error.item.map_or_else(String::new, |item| format!(" {item}"));
-            text += &format!("\n  item {}{item}: {}", error.idx, error.error);
+            // The way to an exception is for `errors.jsonl`.
+            let why = error.error.lines().next().unwrap_or_default();
+            text += &format!("\n  item {}{item}: {why}", error.idx);
         }
         let more = lines.lines().count().saturating_sub(NAMED);
         if more > 0 {

@@ -5,6 +5,7 @@ pub(super) const TOP: &[&str] = &[
     "stage",
     "output_dir",
     "async_result_dir",
+    "inference_dir",
     "async_mode",
     "async_specs_dir",
     "async_num_workers",

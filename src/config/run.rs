@@ -130,7 +130,10 @@ fn output_dir(checker: &mut Checker<'_>) -> PathBuf {
         let hint = "both name the run directory; keep one".to_owned();
         checker.error(gen_1, Part::Key, message, Some(hint));
     }
-    if output.is_none() && result.is_none() && !broken && checker.found.len() == before {
+    // ESPnet3's name for it in its inference configs; its templates always give one.
+    let inference = checker.text(&["inference_dir".to_owned()], "a path");
+    let given = output.or(result).or(inference);
+    if given.is_none() && !broken && checker.found.len() == before {
         let hint = near_key("output_dir", checker).unwrap_or_else(|| {
             "add `output_dir: exp/my_run`, or `--set output_dir=exp/my_run`".to_owned()
         });
@@ -143,7 +146,7 @@ fn output_dir(checker: &mut Checker<'_>) -> PathBuf {
         let error = if null { checker.place(ours, Part::Value, error) } else { error };
         checker.found.push(error);
     }
-    output.or(result).unwrap_or_default().into()
+    given.unwrap_or_default().into()
 }
 
 /// Tells whoever sets ESPnet3's `async_specs_dir` where specs go here.

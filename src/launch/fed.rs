@@ -1,7 +1,8 @@
-//! A program that is fed with lines through pipes of its own, and answers with lines.
+//! A program that is fed through pipes of its own, and answers with messages: eight bytes that tell how
+//! long it is, little end first, and the message.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::io::{self, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -22,8 +24,11 @@ const REQUESTS: i32 = 3;
 const ANSWERS: i32 = 4;
 const SHARED: i32 = 5;
 
-/// Lines that may wait to be looked at; a program with more to say waits itself.
+/// Messages that may wait to be looked at; a program with more to say waits itself.
 const AHEAD: usize = 4;
+
+/// As large as a pipe may be without privileges (pipe(7)).
+const PIPE: i32 = 1 << 20;
 
 /// At least so often it is seen whether the program still lives. A process that it has forked may
 /// hold its pipes, and then their end says nothing.
@@ -42,7 +47,7 @@ pub(crate) struct Fed {
 
 /// What came from a fed program.
 pub(crate) enum Said {
-    Line(Vec<u8>),
+    Message(Vec<u8>),
     /// Nothing in this while.
     Nothing,
     /// It has ended, and this is how.
@@ -60,6 +65,8 @@ impl Fed {
         let what = || NotStarted::start(argv);
         let (theirs_to_read, requests) = io::pipe().with_context(what)?;
         let (answers, theirs_to_write) = io::pipe().with_context(what)?;
+        // Fewer turns to wait for each other; where it is not allowed, the usual size will do.
+        let _ = fcntl(&answers, FcntlArg::F_SETPIPE_SZ(PIPE));
         let shared: File =
             memfd_create(c"at hand", MFdFlags::MFD_CLOEXEC).with_context(what)?.into();
         // One page of any machine.
@@ -101,19 +108,19 @@ impl Fed {
         }
     }
 
-    /// The next line, if it comes in this while.
+    /// The next message, if it comes in this while.
     pub(crate) fn listen(&self, most: Duration) -> Result<Said> {
         let end = Instant::now() + most;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.answers.recv_timeout(left.min(GLANCE)) {
-                Ok(line) => return Ok(Said::Line(line)),
+                Ok(message) => return Ok(Said::Message(message)),
                 Err(RecvTimeoutError::Disconnected) => return self.ended(),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.handle.try_wait()?.is_some() {
                         // It may have said something between the two looks.
                         return match self.answers.recv_timeout(GLANCE) {
-                            Ok(line) => Ok(Said::Line(line)),
+                            Ok(message) => Ok(Said::Message(message)),
                             Err(_) => self.ended(),
                         };
                     }
@@ -161,11 +168,20 @@ impl Drop for Fed {
 fn listen(answers: PipeReader, sender: &SyncSender<Vec<u8>>) {
     let mut answers = BufReader::with_capacity(1 << 16, answers);
     loop {
-        let mut line = Vec::new();
-        // A line without its end is a dying program's.
-        match answers.read_until(b'\n', &mut line) {
-            Ok(n) if n > 0 && line.ends_with(b"\n") && sender.send(line).is_ok() => {}
-            _ => return,
+        let mut length = [0; 8];
+        let mut message = Vec::new();
+        let read = answers.read_exact(&mut length).and_then(|()| {
+            let length = u64::from_le_bytes(length);
+            // Grown as it comes: a length may be wrong.
+            answers
+                .by_ref()
+                .take(length)
+                .read_to_end(&mut message)
+                .map(|read| read as u64 == length)
+        });
+        // A message without its end is a dying program's.
+        if !matches!(read, Ok(true)) || sender.send(message).is_err() {
+            return;
         }
     }
 }

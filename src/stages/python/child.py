@@ -1,11 +1,12 @@
 """The Python side of a worker: builds the env once, then computes the items it is sent.
 
-Started by espnet3-par, which writes requests to file descriptor 3 and reads answers from 4, one
-JSON text a line. stdout and stderr stay the user's own; they go to the worker's log. File
+Started by espnet3-par, which writes requests to file descriptor 3, one JSON text a line, and reads
+answers from 4: a length of eight bytes, a JSON text, and perhaps numbers behind its line. stdout and stderr stay the user's own; they go to the worker's log. File
 descriptor 5 is memory shared with the worker: the index of the item at hand, so that the worker
 knows at which item this process died. Only the standard library is imported here.
 """
 
+import array
 import ctypes
 import faulthandler
 import functools
@@ -27,6 +28,8 @@ NOTHING = -1
 OURS = (lambda: None).__code__.co_filename
 # Results wait no longer than this for the next one, in seconds, to be sent together.
 TOGETHER = 0.01
+# From so many floats on a list goes as numbers: the worker writes them faster than Python can.
+MANY = 32
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
 WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
 
@@ -364,6 +367,9 @@ class Work:
             conflict(result.keys() & {"idx", "test_set", "test_idx"}, "the record", "the item's index")
         except ValueError:
             return self.failure(idx)
+        for key, value in result.items():
+            if type(value) is list and len(value) >= MANY:
+                result = {**result, key: NUMBERS.take(value)}
         return {**self.ours, "test_idx": idx, **result} if self.ours else result
 
 
@@ -382,10 +388,33 @@ def exception_text():
     return text.encode("utf-8", "replace").decode()
 
 
+class Numbers:
+    """Long lists of floats of the next answer; a word that nobody knows stands for each in its text."""
+
+    def __init__(self):
+        self.word = f"floats {os.urandom(8).hex()} "
+        self.lists = []
+        self.wanted = False
+
+    def take(self, values):
+        if not self.wanted or set(map(type, values)) != {float}:
+            return values
+        self.lists.append(array.array("d", values))
+        return self.word + str(len(self.lists) - 1)
+
+    def hand_over(self):
+        lists, self.lists = self.lists, []
+        return lists
+
+
+NUMBERS = Numbers()
+
+
 def plain(value):
     """Numbers and arrays of NumPy and torch, and paths, as JSON has them."""
     if hasattr(value, "tolist"):
-        return value.tolist()
+        value = value.tolist()
+        return NUMBERS.take(value) if type(value) is list and len(value) >= MANY else value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(type(value), "_metadata") and hasattr(value, "_content"):
@@ -431,10 +460,12 @@ def encode_fate(work, idx, fate):
         return ENCODE(work.failure(idx))
 
 
-def send(line):
-    line += b"\n"
-    while line:
-        line = line[os.write(ANSWERS, line) :]
+def send(text, numbers=()):
+    size = len(text) + 1 + sum(len(each) * each.itemsize for each in numbers)
+    for piece in (size.to_bytes(8, "little"), text, b"\n", *numbers):
+        piece = memoryview(piece).cast("B")
+        while piece:
+            piece = piece[os.write(ANSWERS, piece) :]
 
 
 def send_fates(work, items, fates):
@@ -443,11 +474,14 @@ def send_fates(work, items, fates):
     except Exception:
         # One of them is no JSON as it is: find out which.
         encoded = b"[" + b",".join(encode_fate(work, *each) for each in zip(items, fates)) + b"]"
-    send(b'{"done":' + encoded + b"}")
+    numbers = NUMBERS.hand_over()
+    head = ENCODE({"word": NUMBERS.word, "floats": [len(each) for each in numbers]}) if numbers else b"{}"
+    send(b'%s%s"done":%s}' % (head[:-1], b"," if numbers else b"", encoded), numbers)
 
 
 def run(work, items, at_hand):
     """Computes items, and sends what is done every now and then."""
+    NUMBERS.wanted = True
     sent, fates, last, clock = 0, [], time.monotonic(), time.monotonic
     for start in range(0, len(items), work.batch_size):
         batch = items[start : start + work.batch_size]
@@ -511,6 +545,7 @@ def main(arguments):
             work.batch_size = request["batch"]
             run(work, request["items"], at_hand)
             continue
+        NUMBERS.wanted = False
         try:
             if do == "env":
                 # The old one goes first: two models may not fit.

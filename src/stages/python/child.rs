@@ -38,6 +38,12 @@ pub(super) struct Answer<'a> {
     /// The fates of the next items.
     #[serde(borrow)]
     pub done: Option<Vec<&'a RawValue>>,
+    /// In their texts, what stands for long lists of floats: this, and the list's number.
+    #[serde(borrow)]
+    pub word: Option<&'a str>,
+    /// The length of each list; the numbers are behind the message's first line.
+    #[serde(default)]
+    pub floats: Vec<usize>,
     /// The fate of the item whose writer failed.
     #[serde(borrow)]
     pub tainted: Option<&'a RawValue>,
@@ -77,8 +83,8 @@ impl Child {
             match self.listen(WHILE)? {
                 Said::Nothing => {}
                 Said::Ended(how) => return Ok(Reply::Died(how + &self.last_words())),
-                Said::Line(line) => {
-                    let answer = Answer::parse(&line)?;
+                Said::Message(message) => {
+                    let (answer, _) = Answer::parse(&message)?;
                     return match (answer.ok, answer.failed) {
                         (Some((value,)), None) => Ok(Reply::Ok(value)),
                         (None, Some(why)) => Ok(Reply::Failed(why)),
@@ -125,7 +131,12 @@ impl Child {
 }
 
 impl<'a> Answer<'a> {
-    pub(super) fn parse(line: &'a [u8]) -> Result<Self> {
-        serde_json::from_slice(line).context("the Python process answered with no JSON")
+    /// An answer, and the numbers that came with it.
+    pub(super) fn parse(message: &'a [u8]) -> Result<(Self, &'a [u8])> {
+        let end = memchr::memchr(b'\n', message).unwrap_or(message.len());
+        let (text, rest) = message.split_at(end);
+        let answer =
+            serde_json::from_slice(text).context("the Python process answered with no JSON")?;
+        Ok((answer, rest.get(1..).unwrap_or_default()))
     }
 }

@@ -67,6 +67,12 @@ pub(crate) struct Python {
 /// Reads the parameters.
 pub(super) fn load(config: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
     let params: Params = crate::stage::params(config)?;
+    for (role, Target { target }) in [("provider", &params.provider), ("runner", &params.runner)] {
+        if !target.contains('.') {
+            let message = format!("must be a class with its module, as in `my_module.{target}`");
+            return Err(ParamError { path: format!("{role}._target_"), message });
+        }
+    }
     let test_sets = test_sets(&params.dataset).map_err(|message| {
         let path = "dataset.test".to_owned();
         ParamError { path, message }

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde::Serializer as _;
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::child::{Answer, Reply};
 use super::feeder::{Feeder, State};
@@ -174,14 +175,15 @@ impl<'a, 't> Work<'a, 't> {
         while done < items.len() {
             let child = self.feeder.ready(self.state, set)?;
             match child.listen(LOOK)? {
-                Said::Line(line) => {
-                    let answer = Answer::parse(&line)?;
+                Said::Message(message) => {
+                    let (answer, numbers) = Answer::parse(&message)?;
+                    let lists = Lists::new(&answer, numbers)?;
                     let fates = answer.done.unwrap_or_default();
                     if fates.len() > items.len() - done {
                         bail!("the Python process sent more results than it was sent items");
                     }
                     let outcomes = fates.iter().zip(&items[done..]);
-                    let outcomes = outcomes.map(|(fate, idx)| Ok((*idx, read_fate(fate)?)));
+                    let outcomes = outcomes.map(|(fate, idx)| Ok((*idx, lists.read_fate(fate)?)));
                     let outcomes = outcomes.collect::<Result<Vec<Outcome>>>()?;
                     done += outcomes.len();
                     self.next.drain(..outcomes.len());
@@ -191,7 +193,7 @@ impl<'a, 't> Work<'a, 't> {
                     }
                     if let Some(fate) = answer.tainted {
                         let batch = self.batch_of(&items, done, batch);
-                        if let Err(failure) = read_fate(fate)? {
+                        if let Err(failure) = lists.read_fate(fate)? {
                             self.blame(batch, failure);
                         }
                         self.do_again(batch[0]);
@@ -236,7 +238,7 @@ impl<'a, 't> Work<'a, 't> {
             match child.listen(LOOK)? {
                 Said::Ended(how) => break how,
                 // Items that were done meanwhile are done again: they were not recorded.
-                Said::Line(_) | Said::Nothing => {}
+                Said::Message(_) | Said::Nothing => {}
             }
         };
         let position = at.and_then(|at| items.iter().position(|idx| *idx == at));
@@ -356,20 +358,62 @@ impl<'a, 't> Work<'a, 't> {
         let folder = self.feeder.run.root().join(&part.name);
         sync(&folder).with_context(|| format!("failed to sync {}", folder.display()))?;
         let fields = match self.feeder.name_of(set) {
-            Some(set) => to_raw_value(&json!({"test_set": set, "part": part.name}))?,
-            None => to_raw_value(&json!({"part": part.name}))?,
+            Some(set) => json!({"test_set": set, "part": part.name}).to_string(),
+            None => json!({"part": part.name}).to_string(),
         };
         let kept = |(idx, fate): Outcome| (idx, fate.map(|_| Computed::Json(fields.clone())));
         Ok((self.take)(Some(part.fates.into_iter().map(kept).collect())))
     }
 }
 
-/// An item's fate, as the process tells it: a record's fields, or a list that says how it failed.
-fn read_fate(fate: &RawValue) -> Result<std::result::Result<Computed, Failure>> {
-    if fate.get().starts_with('{') {
-        return Ok(Ok(Computed::Json(fate.to_owned())));
+/// The long lists of floats of an answer.
+struct Lists<'m> {
+    word: Option<&'m str>,
+    lists: Vec<&'m [u8]>,
+}
+
+impl<'m> Lists<'m> {
+    fn new(answer: &Answer<'m>, mut numbers: &'m [u8]) -> Result<Self> {
+        let mut lists = Vec::with_capacity(answer.floats.len());
+        for length in &answer.floats {
+            let split = length.checked_mul(8).and_then(|bytes| numbers.split_at_checked(bytes));
+            let (list, rest) = split.context("the Python process sent too few numbers")?;
+            lists.push(list);
+            numbers = rest;
+        }
+        Ok(Self { word: answer.word, lists })
     }
-    let (_, error, item): (String, String, Option<String>) =
-        serde_json::from_str(fate.get()).context("the Python process sent an odd result")?;
-    Ok(Err(Failure { item, ..Failure::new(ErrorKind::Error, error) }))
+
+    /// An item's fate, as the process tells it: a record's fields, or a list that says how it failed.
+    fn read_fate(&self, fate: &RawValue) -> Result<std::result::Result<Computed, Failure>> {
+        if fate.get().starts_with('{') {
+            return Ok(Ok(Computed::Json(self.put_in(fate.get())?)));
+        }
+        let (_, error, item): (String, String, Option<String>) =
+            serde_json::from_str(fate.get()).context("the Python process sent an odd result")?;
+        Ok(Err(Failure { item, ..Failure::new(ErrorKind::Error, error) }))
+    }
+
+    /// A text with its lists of floats in their places. NaN and infinity are null.
+    fn put_in(&self, text: &str) -> Result<String> {
+        let Some(word) = self.word else { return Ok(text.to_owned()) };
+        let mut whole =
+            Vec::with_capacity(text.len() + 20 * self.lists.first().map_or(0, |one| one.len() / 8));
+        let mut rest = text;
+        while let Some(at) = rest.find(word) {
+            // Its quotes go, too.
+            whole.extend_from_slice(&rest.as_bytes()[..at.saturating_sub(1)]);
+            let (number, after) = rest[at + word.len()..]
+                .split_once('"')
+                .context("a list of floats has no number")?;
+            let list =
+                self.lists.get(number.parse::<usize>()?).context("a list of floats is missing")?;
+            let (numbers, _) = list.as_chunks::<8>();
+            let numbers = numbers.iter().map(|bytes| f64::from_ne_bytes(*bytes));
+            serde_json::Serializer::new(&mut whole).collect_seq(numbers)?;
+            rest = after;
+        }
+        whole.extend_from_slice(rest.as_bytes());
+        String::from_utf8(whole).context("a record is not UTF-8")
+    }
 }
