@@ -19,6 +19,9 @@ use crate::record::Record;
 use crate::run_dir::RunDir;
 use crate::stage::LoadedEnv;
 
+/// How the panic of `println!` begins: no fault of the item, the log's disk is full.
+const PRINT_FAILED: &str = "failed printing to std";
+
 /// Why an item has no record. A stage that knows more than its words can fail with this.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -26,11 +29,18 @@ pub(crate) struct Failure {
     pub error: String,
     /// What a person calls the item, where that is known.
     pub item: Option<String>,
+    /// No item can be computed here any more, and this one is not to blame: the worker ends.
+    pub fatal: bool,
 }
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, error: impl Into<String>) -> Self {
-        Self { kind, error: error.into(), item: None }
+        Self { kind, error: error.into(), item: None, fatal: false }
+    }
+
+    /// Ends the worker.
+    pub(crate) fn fatal(error: impl Into<String>) -> Self {
+        Self { fatal: true, ..Self::new(ErrorKind::Error, error) }
     }
 }
 
@@ -212,7 +222,12 @@ fn fate(result: std::thread::Result<Result<Record>>) -> std::result::Result<Comp
             Ok(failure) => Err(failure),
             Err(error) => Err(Failure::new(ErrorKind::Error, format!("{error:#}"))),
         },
-        Err(panic) => Err(Failure::new(ErrorKind::Panic, panic_message(panic.as_ref()))),
+        Err(panic) => match panic_message(panic.as_ref()) {
+            message if message.starts_with(PRINT_FAILED) => {
+                Err(Failure::fatal(format!("the worker's log cannot be written: {message}")))
+            }
+            message => Err(Failure::new(ErrorKind::Panic, message)),
+        },
     }
 }
 

@@ -113,7 +113,10 @@ fn barren(run: &RunDir) -> bool {
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
     config.loaded.validate().map_err(|error| no_input(stage, &error))?;
-    let num_items = config.loaded.num_items(config.indices.as_ref()).map_err(|error| no_input(stage, &error))?;
+    let num_items = config
+        .loaded
+        .num_items(config.indices.as_ref())
+        .map_err(|error| no_input(stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {

@@ -17,6 +17,12 @@ use crate::job::Job;
 use crate::roster::reserve_name;
 use crate::run_dir::RunDir;
 
+mod group;
+mod program;
+
+pub(crate) use group::Group;
+pub(crate) use program::{Program, is_there, told};
+
 /// The first argument that makes a program with stages a task of a job.
 pub(crate) const TASK: &str = "espnet3-par-task";
 /// The first argument that makes a program with stages a worker of a task.

@@ -257,15 +257,20 @@ struct Loaded<R: Runner>(R::Provider);
 struct Built<R: Runner>(Env<R>);
 
 fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
-    serde_path_to_error::deserialize::<_, R::Provider>(params)
-        .map(|provider| Box::new(Loaded::<R>(provider)) as Box<dyn LoadedStage>)
-        .map_err(|error| {
-            let path = error.path().to_string();
-            ParamError {
-                path: if path == "." { String::new() } else { path },
-                message: error.into_inner().to_string(),
-            }
-        })
+    Ok(Box::new(Loaded::<R>(read_params(params)?)))
+}
+
+/// Reads a stage's parameters; an error has its place.
+pub(crate) fn read_params<P: DeserializeOwned>(
+    params: &Value,
+) -> std::result::Result<P, ParamError> {
+    serde_path_to_error::deserialize(params).map_err(|error| {
+        let path = error.path().to_string();
+        ParamError {
+            path: if path == "." { String::new() } else { path },
+            message: error.into_inner().to_string(),
+        }
+    })
 }
 
 impl<R: Runner> LoadedStage for Loaded<R> {

@@ -3,8 +3,6 @@
 //! It computes nothing itself, so that whatever a stage does to its process, somebody is left who
 //! saw how it died and starts another one.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -14,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::deadline::Deadline;
 use crate::job::Job;
-use crate::launch::{start_worker, terminate};
+use crate::launch::{start_worker, terminate, told};
 use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
@@ -115,10 +113,10 @@ fn keep_one(
         match Worker::read(run, &name) {
             Some(worker) if worker.ended.is_some() => return Ok(()),
             Some(worker) => {
-                log(&format!("{name} died: {}", tell(status)));
-                worker.end(run, Ended::Died { status: tell(status) })?;
+                log(&format!("{name} died: {}", told(status)));
+                worker.end(run, Ended::Died { status: told(status) })?;
             }
-            None => log(&format!("{name}: {} before it could start; see its log", tell(status))),
+            None => log(&format!("{name}: {} before it could start; see its log", told(status))),
         }
         let mark = mark(run)?;
         deaths = if last_mark == Some(mark) { deaths + 1 } else { 1 };
@@ -132,17 +130,5 @@ fn keep_one(
             ));
             return Ok(());
         }
-    }
-}
-
-/// How a process ended, in words.
-fn tell(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
-            Some(name) => format!("signal {signal}, {name}"),
-            None => format!("signal {signal}"),
-        },
-        (None, None) => "unknown".to_owned(),
     }
 }

@@ -247,7 +247,10 @@ fn values() {
     let config = good(text, &["--stage", "segment"]);
     assert_eq!(config.stage.name, "segment");
     assert_eq!(config.resolved["stage"], "segment");
-    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (Some(16), true, Some(0)));
+    assert_eq!(
+        (config.batch_size, config.detach, config.max_failed_items),
+        (Some(16), true, Some(0))
+    );
     assert_eq!(config.on_item_error, OnItemError::Stop);
     assert_eq!(json!(config.indices), json!([[1, 4], [9, 10]]));
     assert_eq!((config.parallel.n_workers, config.parallel.threads_per_worker), (5, 2));
