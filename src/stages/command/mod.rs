@@ -96,12 +96,13 @@ impl Command {
                 if !known.contains(&name) {
                     let hint = match names::nearest(name, known.iter().copied()) {
                         Some(near) => format!("did you mean `{{{near}}}`?"),
-                        None => format!("there are {}", names::listed(known.iter().copied())),
+                        None => format!(
+                            "there are {}; for a brace write `{{{{`",
+                            names::listed(known.iter().copied())
+                        ),
                     };
                     let manifest = self.params.manifest.display();
-                    bail!(
-                        "`{place}`: {manifest} has no column `{name}`, and `{{{{` is a brace; {hint}"
-                    );
+                    bail!("`{place}`: {manifest} has no column `{name}`; {hint}");
                 }
             }
             manifest.check_names(template.names())?;
@@ -175,11 +176,7 @@ fn there(program: &Template) -> Result<()> {
     ensure!(
         is_there(&name),
         "there is no program `{name}` here{}",
-        if name.contains('/') {
-            ""
-        } else {
-            ": none on PATH; is it installed, or does it need its path?"
-        }
+        if name.contains('/') { "" } else { ", on PATH; is it installed?" }
     );
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `mode: stream`: one program a thread reads items as lines, and answers each with a line.
 
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,11 @@ use crate::launch::{Group, Program, told};
 use crate::log::log;
 use crate::record::Record;
 
-/// So many in a row that die before any has answered: it is not the items.
+/// So many that die before any has answered: it is not the items.
 const BARREN: u32 = 3;
+
+/// A program without items that has not ended after so long is not what is broken.
+const PROBE: Duration = Duration::from_secs(60);
 
 /// A program that was told that no more comes ends within this, or is killed. One that has closed
 /// its stdin or stdout is about to end.
@@ -72,6 +76,17 @@ impl Served {
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Waits for its end, but not longer than `until`.
+    fn rest(&mut self, until: Instant) -> Result<Option<ExitStatus>> {
+        loop {
+            let ended = self.program.ended(&self.group)?;
+            if ended.is_some() || Instant::now() >= until {
+                return Ok(ended);
+            }
+            self.program.turn(&self.group, &mut &[][..], Some(until))?;
         }
     }
 
@@ -172,16 +187,36 @@ impl Stream {
                 continue;
             }
             // Once a program has answered, it is the item that kills.
-            if !self.answered.load(Ordering::Relaxed)
-                && self.died.fetch_add(1, Ordering::Relaxed) + 1 >= BARREN
-            {
-                let command = shell_words::join(&self.argv);
-                bail!(Failure::fatal(format!(
-                    "`{command}` died {BARREN} times and answered no item: {why}: {complaint}"
-                )));
+            if !self.answered.load(Ordering::Relaxed) {
+                self.blame(&why, &complaint)?;
             }
             bail!(Failure::new(ErrorKind::Died, format!("`{program}` died: {why}: {complaint}")));
         }
+    }
+
+    /// A program has died at its first item, and none has answered yet: finds out, by one that is
+    /// given no items, whether it dies all by itself.
+    ///
+    /// # Errors
+    /// It does: no item is to blame, and the worker ends.
+    fn blame(&self, why: &anyhow::Error, complaint: &str) -> Result<()> {
+        let command = shell_words::join(&self.argv);
+        let mut probe = Served::start(&self.argv)?;
+        probe.program.close();
+        let ended = probe.rest(Instant::now() + self.timeout.unwrap_or(PROBE))?;
+        let complaint_of_probe = probe.kill();
+        if let Some(status) = ended.filter(|status| !status.success()) {
+            bail!(Failure::fatal(format!(
+                "`{command}` cannot work: without any item it ended with {}: {complaint_of_probe}",
+                told(status)
+            )));
+        }
+        if self.died.fetch_add(1, Ordering::Relaxed) + 1 >= BARREN {
+            bail!(Failure::fatal(format!(
+                "`{command}` died at {BARREN} items and answered none: {why}: {complaint}"
+            )));
+        }
+        Ok(())
     }
 
     /// The record that an answer is.
@@ -224,11 +259,8 @@ impl Drop for Stream {
         let mut left = std::mem::take(&mut *self.idle.lock());
         left.iter_mut().for_each(|served| served.program.close());
         let until = Instant::now() + PATIENCE;
-        for Served { program, group } in &mut left {
-            while matches!(program.ended(group), Ok(None))
-                && Instant::now() < until
-                && program.turn(group, &mut &[][..], Some(until)).is_ok()
-            {}
+        for served in &mut left {
+            let _ = served.rest(until);
         }
     }
 }
