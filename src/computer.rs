@@ -125,9 +125,10 @@ impl InProcess {
         Ok(Self { env, pool, batch_size, deadline, only_programs: false })
     }
 
-    /// The same, where the env only starts programs.
+    /// The same, where the env only starts programs. It gets no batches: one that fails would run
+    /// its other items' programs twice.
     pub(crate) fn of_programs(self) -> Self {
-        Self { only_programs: true, ..self }
+        Self { only_programs: true, batch_size: 1, ..self }
     }
 
     /// Computes an item, or a batch, if it can be done in time.

@@ -235,3 +235,88 @@ fn scp_column(path: &Path) -> String {
     let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or_default();
     if stem == ID[0] { "value".to_owned() } else { stem.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(name: &str, text: &str) -> Result<Manifest> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        // Messages name the file.
+        Manifest::read(&path).map_err(|error| {
+            anyhow::anyhow!(format!("{error:#}").replace(&*path.to_string_lossy(), name))
+        })
+    }
+
+    fn rows(name: &str, text: &str) -> Vec<Value> {
+        let manifest = read(name, text).expect(text);
+        (0..manifest.len()).map(|idx| manifest.row(idx).expect("a row").into()).collect()
+    }
+
+    fn refused(name: &str, text: &str) -> String {
+        read(name, text).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_scp_has_keys_and_the_rest_of_each_line() {
+        let text = "\u{feff}u1  a b.wav \r\n\nu2\tsph2pipe -f wav x.sph |\n";
+        assert_eq!(
+            rows("wav.2.scp", text),
+            [
+                json!({"utt_id": "u1", "wav": "a b.wav"}),
+                json!({"utt_id": "u2", "wav": "sph2pipe -f wav x.sph |"})
+            ]
+        );
+        // A transcript may be empty.
+        assert_eq!(rows("text", "u1\n"), [json!({"utt_id": "u1", "text": ""})]);
+        assert_eq!(refused("wav.scp", "u1 a\n\nu2\n"), "wav.scp:3: `u2` has no value");
+        assert_eq!(
+            refused("wav.scp", "u1 a\nu2 b\nu1 c\n"),
+            "wav.scp:3: `u1` was already on line 1"
+        );
+        assert_eq!(refused("wav.scp", " \n"), "wav.scp: no items");
+    }
+
+    #[test]
+    fn a_table_has_a_header_and_as_many_fields_in_each_line() {
+        let text = "path\tid\tduration\na b.wav\tu1\t1.5\r\n\tu2\t2\n";
+        let manifest = read("a.tsv", text).expect("reads");
+        assert_eq!(
+            rows("a.tsv", text),
+            [
+                json!({"path": "a b.wav", "id": "u1", "duration": "1.5"}),
+                json!({"path": "", "id": "u2", "duration": "2"})
+            ]
+        );
+        let row = manifest.row(1).expect("a row");
+        assert_eq!(manifest.id(1, &row).expect("an id"), "u2");
+        assert_eq!(manifest.durations(), Some(vec![1.5, 2.0]));
+        assert_eq!(refused("a.tsv", "a\tb\n1\n"), "a.tsv:2: the header has 2 columns, the line 1");
+        assert_eq!(refused("a.tsv", "a\ta\n1\t2\n"), "a.tsv:1: column `a` is there twice");
+        assert_eq!(refused("a.tsv", "a\t\n1\t2\n"), "a.tsv:1: a column of the header has no name");
+        assert_eq!(refused("a.tsv", "a\tb\n"), "a.tsv: no items");
+        assert_eq!(read("a.tsv", "a\tduration\nx\tlong\n").expect("reads").durations(), None);
+    }
+
+    #[test]
+    fn json_lines_have_fields_of_their_own() {
+        // As results.jsonl of another stage.
+        let text = "{\"idx\":4,\"name\":\"u 1\",\"n\":1.50}\n{\"idx\":5,\"name\":7,\"n\":null}\n";
+        let manifest = read("a.jsonl", text).expect("reads");
+        let value = |idx, name| manifest.value(idx, &manifest.row(idx).expect("a row"), name);
+        assert_eq!(manifest.id(0, &manifest.row(0).expect("a row")).expect("an id"), "u 1");
+        assert_eq!(value(1, "name").expect("a number"), "7");
+        assert_eq!(value(0, "n").expect("a number"), "1.5");
+        let null = value(1, "n").expect_err("is null").to_string();
+        assert!(null.ends_with("a.jsonl:2: `n` is null"), "{null}");
+        assert!(manifest.check_names(["name"].into_iter()).is_ok());
+        assert!(manifest.check_names(["n"].into_iter()).is_err());
+        assert_eq!(refused("a.jsonl", "{\"a\":1}\n[1]\n"), "a.jsonl:2: expected a JSON object");
+        assert_eq!(refused("a.jsonl", "{\"a\":1}\n{\"b\":1}\n"), "a.jsonl:2: `a` is missing");
+        assert_eq!(refused("a.jsonl", "{\"idx\":1}\n"), "a.jsonl: no column but `idx`");
+        assert!(refused("a.jsonl", "{\"a\":1}\n{\"a\"\n").starts_with("a.jsonl:2: "));
+    }
+}
