@@ -1,7 +1,5 @@
 //! The only module that starts other programs, and the one that signals them.
 
-mod fed;
-
 use std::fs::{File, OpenOptions};
 use std::io::{PipeWriter, Write};
 use std::os::unix::process::CommandExt;
@@ -13,13 +11,19 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
 
-pub(crate) use fed::{Fed, Said, tell};
-
 use crate::cluster::{Reply, Ssh, THREADS};
 use crate::identity::Process;
 use crate::job::Job;
 use crate::roster::reserve_name;
 use crate::run_dir::RunDir;
+
+mod fed;
+mod group;
+mod program;
+
+pub(crate) use fed::{Fed, Said};
+pub(crate) use group::Group;
+pub(crate) use program::{Program, is_there, told};
 
 /// The first argument that makes a program with stages a task of a job.
 pub(crate) const TASK: &str = "espnet3-par-task";

@@ -264,12 +264,13 @@ struct Loaded<R: Runner>(R::Provider);
 struct Built<R: Runner>(Env<R>);
 
 fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
-    self::params::<R::Provider>(params)
-        .map(|provider| Box::new(Loaded::<R>(provider)) as Box<dyn LoadedStage>)
+    Ok(Box::new(Loaded::<R>(read_params(params)?)))
 }
 
-/// Reads a stage's parameters.
-pub(crate) fn params<T: DeserializeOwned>(params: &Value) -> std::result::Result<T, ParamError> {
+/// Reads a stage's parameters; an error has its place.
+pub(crate) fn read_params<P: DeserializeOwned>(
+    params: &Value,
+) -> std::result::Result<P, ParamError> {
     serde_path_to_error::deserialize(params).map_err(|error| {
         let path = error.path().to_string();
         ParamError {

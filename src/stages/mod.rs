@@ -4,6 +4,7 @@ use crate::Stage;
 
 #[cfg(feature = "speech")]
 mod collect_stats;
+mod command;
 #[cfg(feature = "speech")]
 mod fbank;
 mod python;
@@ -51,4 +52,5 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
+    Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

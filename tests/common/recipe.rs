@@ -20,6 +20,7 @@ pub(crate) struct Recipe {
     folder: TempDir,
     /// The run directory.
     pub root: PathBuf,
+    program: PathBuf,
     calls: AtomicU32,
 }
 
@@ -42,11 +43,20 @@ pub(crate) fn toy() -> PathBuf {
 impl Recipe {
     /// `config` is what stands in conf.yaml beside `stage` and `output_dir`.
     pub(crate) fn new(config: &str) -> Self {
+        Self::of("toy", toy(), config)
+    }
+
+    /// The same for a stage of the product itself.
+    pub(crate) fn of_product(stage: &str, config: &str) -> Self {
+        Self::of(stage, env!("CARGO_BIN_EXE_espnet3-par").into(), config)
+    }
+
+    fn of(stage: &str, program: PathBuf, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("run");
-        let text = format!("stage: toy\noutput_dir: {}\n{config}\n", root.display());
+        let text = format!("stage: {stage}\noutput_dir: {}\n{config}\n", root.display());
         fs::write(folder.path().join("conf.yaml"), text).expect("writes the config");
-        Self { folder, root, calls: AtomicU32::new(0) }
+        Self { folder, root, program, calls: AtomicU32::new(0) }
     }
 
     /// The same with an item that does not end before [`release`](Self::release): however slow
@@ -91,7 +101,7 @@ impl Recipe {
     pub(crate) fn start_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Call {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         let [out, err] = ["out", "err"].map(|kind| self.path(&format!("{number}.{kind}")));
-        let mut command = Command::new(toy());
+        let mut command = Command::new(&self.program);
         command
             .args(args)
             .current_dir(self.folder.path())

@@ -8,7 +8,6 @@ knows at which item this process died. Only the standard library is imported her
 
 import array
 import atexit
-import ctypes
 import faulthandler
 import functools
 import importlib
@@ -18,7 +17,6 @@ import math
 import mmap
 import os
 import select
-import signal
 import sys
 import time
 import traceback
@@ -33,14 +31,6 @@ TOGETHER = 0.01
 MANY = 32
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
 WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
-
-
-def end_with(parent):
-    """Makes this process die when its parent does, whatever the parent dies of."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 class Later:
@@ -533,7 +523,6 @@ def requests(patience):
 
 
 def main(arguments):
-    end_with(arguments["parent"])
     faulthandler.enable()
     for descriptor in (REQUESTS, ANSWERS, AT_HAND):
         os.set_inheritable(descriptor, False)

@@ -26,12 +26,18 @@ pub(super) struct Part {
     pub fates: Vec<Outcome>,
 }
 
-/// Brings all files of a folder to disk, and the folders in it.
+/// Brings a part to disk, and the names that lead to it.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    sync_all_in(folder)?;
+    // `parts/WORKER.N`, and `parts`.
+    folder.ancestors().skip(1).take(2).try_for_each(|above| File::open(above)?.sync_all())
+}
+
+fn sync_all_in(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            sync(&entry.path())?;
+            sync_all_in(&entry.path())?;
         } else if entry.file_type()?.is_file() {
             File::open(entry.path())?.sync_data()?;
         }

@@ -189,6 +189,8 @@ impl<'a, 't> Work<'a, 't> {
                     self.next.drain(..outcomes.len());
                     self.state.lives();
                     if self.deliver(outcomes).is_break() {
+                        // What it still sends of this chunk must not be taken for another's.
+                        self.state.abandon();
                         return Ok(End::Enough);
                     }
                     if let Some(fate) = answer.tainted {
