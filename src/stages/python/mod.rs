@@ -43,6 +43,8 @@ struct Params {
     num_items: Option<u64>,
     #[serde(default)]
     dataset: Value,
+    /// The one test set that is wanted, where the config says so itself.
+    test_set: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +75,8 @@ pub(super) fn load(config: &Value) -> std::result::Result<Box<dyn LoadedStage>, 
             return Err(ParamError { path: format!("{role}._target_"), message });
         }
     }
-    let test_sets = test_sets(&params.dataset).map_err(|message| {
+    let all = if params.test_set.is_none() { &params.dataset } else { &Value::Null };
+    let test_sets = test_sets(all).map_err(|message| {
         let path = "dataset.test".to_owned();
         ParamError { path, message }
     })?;

@@ -3,7 +3,7 @@
 //! ESPnet3 has one such folder a shard, and loses all of it when anything goes wrong. Here a part is
 //! closed now and then; only then are its items recorded, with the folder's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -53,13 +53,14 @@ pub(super) fn sort(
     found: &mut Found,
 ) -> Result<()> {
     let mut files: BTreeMap<String, (std::path::PathBuf, io::BufWriter<File>)> = BTreeMap::new();
+    let mut known = HashSet::new();
     let sorted = records.into_iter().try_for_each(|record| {
         let mut fields = record?.fields;
         let set = fields.shift_remove("test_set").and_then(|set| Some(set.as_str()?.to_owned()));
         let folders = found.folders.entry(set.clone()).or_default();
         if let Some(part) = fields.get("part").and_then(Value::as_str) {
             let folder = run.root().join(part);
-            if folders.last() != Some(&folder) && !folders.contains(&folder) {
+            if folders.last() != Some(&folder) && known.insert(folder.clone()) {
                 folders.push(folder);
             }
             return Ok(());
