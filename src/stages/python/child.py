@@ -27,6 +27,8 @@ NOTHING = -1
 OURS = (lambda: None).__code__.co_filename
 # Results wait no longer than this for the next one, in seconds, to be sent together.
 TOGETHER = 0.01
+# How a process ends that cannot compute any more; the next one goes on.
+SPOILT = 70
 # From so many floats on a list goes as numbers: the worker writes them faster than Python can.
 MANY = 32
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
@@ -256,6 +258,7 @@ class Work:
             raise TypeError(f"`forward` of {runner.__qualname__} needs `self`: make it a @staticmethod")
         self.listed = request["batch_size"] is not None
         self.batch_size = request["batch_size"] or 1
+        self.spoilt = False
         self.runner = runner
         self.env = env = computation.env()
         conflict({first} & env.keys(), "the item's index", "the env")
@@ -280,7 +283,10 @@ class Work:
 
     def failure(self, idx):
         """The exception at hand as an item's fate. A list: what succeeds is an object."""
-        return ["error", exception_text(), self.name_of(idx)]
+        why = exception_text()
+        # After one of these every call of CUDA in this process fails.
+        self.spoilt |= "CUDA error" in why
+        return ["error", why, self.name_of(idx)]
 
     # With the writer hooks of ESPnet3's runners, results go where the runner puts them.
 
@@ -483,6 +489,10 @@ def run(work, items, at_hand):
             send_fates(work, items[sent:], fates)
             send(ENCODE({"tainted": tainted.args[0]}))
             return
+        if work.spoilt:
+            send_fates(work, items[sent:], fates)
+            at_hand[0] = NOTHING
+            os._exit(SPOILT)
         if clock() - last > TOGETHER:
             send_fates(work, items[sent:], fates)
             sent, fates, last = sent + len(fates), [], clock()
