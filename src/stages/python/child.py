@@ -32,7 +32,12 @@ SPOILT = 70
 # From so many floats on a list goes as numbers: the worker writes them faster than Python can.
 MANY = 32
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
-WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
+# With the number of arguments that are not taken from the env, and the stand-ins.
+WRITER_HOOKS = (
+    ("open_writers", 1, lambda folder: {}),
+    ("write_record", 3, lambda writers, result, state: state["records"].append(result)),
+    ("close_writers", 2, lambda writers, state: None),
+)
 
 
 class Later:
@@ -123,12 +128,17 @@ def own(runner, name):
     return False
 
 
-def accepted(function, named, env):
-    """Those of `env` that `function` takes by name, besides `named`, which are passed anyway."""
-    parameters = inspect.signature(function).parameters.values()
-    everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    names = {parameter.name for parameter in parameters}
-    return {key: value for key, value in env.items() if everything or key in names if key not in named}
+def bind(function, positional, env):
+    """`function` with all of `env` that it takes by name; so many arguments are still to come."""
+    parameters = inspect.signature(function).parameters
+    everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    taken = list(parameters)[:positional]
+    named = {
+        key: value
+        for key, value in env.items()
+        if key not in taken and (everything or key in parameters)
+    }
+    return functools.partial(function, **named)
 
 
 def conflict(names, one, other):
@@ -181,7 +191,7 @@ class Computation:
         if "input_key" in self.params:
             keys = {"hyp_key": self.params["output_keys"] or [], "ref_key": []}
             offered.update(keys, idx_key=self.params["idx_key"])
-        return target(**{**accepted(target, (), offered), **self.sections["runner"]})
+        return bind(target, 0, offered)(**self.sections["runner"])
 
     def length(self):
         """How many items there are, without building the model if that can be avoided."""
@@ -265,8 +275,8 @@ class Work:
         function = runner.forward
         if self.listed and hasattr(runner, "batch_forward"):
             function = runner.batch_forward
-        self.compute = functools.partial(function, **accepted(function, (first,), env))
-        self.hooks = any(own(runner, name) for name in WRITER_HOOKS)
+        self.compute = bind(function, 1, env)
+        self.hooks = any(own(runner, name) for name, _, _ in WRITER_HOOKS)
         self.ours = {"test_set": computation.test_set} if computation.test_set else {}
 
     def answer(self):
@@ -275,8 +285,7 @@ class Work:
     def name_of(self, idx):
         if hasattr(self.runner, "item_name"):
             try:
-                function = self.runner.item_name
-                return str(function(idx, **accepted(function, ("idx",), self.env)))
+                return str(bind(self.runner.item_name, 1, self.env)(idx))
             except Exception:
                 return None
         return f"{self.computation.test_set}[{idx}]" if self.computation.test_set else None
@@ -294,27 +303,15 @@ class Work:
         os.makedirs(folder)
         from pathlib import Path
 
-        self.state = {"shard_dir": folder, "records": []}
-        self.named = {"shard_id": int(folder.rpartition(".")[2]), "shard_subdir": ""}
-        self.writers = {}
-        if hasattr(self.runner, "open_writers"):
-            self.writers = self.hook("open_writers", Path(folder)) or {}
-        self.state["_writers"] = self.writers
-
-    def write(self, result):
-        if hasattr(self.runner, "write_record"):
-            self.hook("write_record", self.writers, result, self.state)
-        else:
-            self.state["records"].append(result)
-
-    def close(self):
-        if hasattr(self.runner, "close_writers"):
-            self.hook("close_writers", self.writers, self.state)
-        self.state = self.writers = None
-
-    def hook(self, name, *args):
-        function = getattr(self.runner, name)
-        return function(*args, **accepted(function, (), {**self.named, **self.env}))
+        env = {"shard_id": int(folder.rpartition(".")[2]), "shard_subdir": "", **self.env}
+        open_writers, write_record, close_writers = (
+            bind(getattr(self.runner, name, stand_in), positional, env)
+            for name, positional, stand_in in WRITER_HOOKS
+        )
+        state = {"shard_dir": folder, "records": []}
+        writers = state["_writers"] = open_writers(Path(folder)) or {}
+        self.write = lambda result: write_record(writers, result, state)
+        self.close = lambda: close_writers(writers, state) and None
 
     def forward(self, items):
         """The fate of each item of a batch."""
@@ -556,6 +553,7 @@ def main(arguments):
                 answer = work.open(request["folder"])
             elif do == "close":
                 answer = work.close()
+                work.close = work.write = None
             elif do == "length":
                 answer = Computation(request).length()
             elif do == "merge":

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -45,6 +45,18 @@ fn sync_all_in(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes parts that no record names: killed processes left them.
+fn sweep(run: &RunDir, known: &HashSet<PathBuf>) {
+    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    for worker in list(&run.parts()) {
+        for part in list(&worker.path()).filter(|part| !known.contains(&part.path())) {
+            let _ = fs::remove_dir_all(part.path());
+        }
+        // Gone only if nothing is left in it.
+        let _ = fs::remove_dir(worker.path());
+    }
+}
+
 /// Finds the parts that records name, in their order; records that hold their results themselves go
 /// to their test set's own `results.jsonl`, with their index in it.
 pub(super) fn sort(
@@ -52,7 +64,7 @@ pub(super) fn sort(
     run: &RunDir,
     found: &mut Found,
 ) -> Result<()> {
-    let mut files: BTreeMap<String, (std::path::PathBuf, io::BufWriter<File>)> = BTreeMap::new();
+    let mut files: BTreeMap<String, (PathBuf, io::BufWriter<File>)> = BTreeMap::new();
     let mut known = HashSet::new();
     let sorted = records.into_iter().try_for_each(|record| {
         let mut fields = record?.fields;
@@ -89,7 +101,9 @@ pub(super) fn sort(
         }
         Ok(())
     });
-    if placed.is_err() {
+    if placed.is_ok() {
+        sweep(run, &known);
+    } else {
         for (path, _) in files.values() {
             let _ = fs::remove_file(path);
         }

@@ -289,11 +289,12 @@ impl<'a, 't> Work<'a, 't> {
     /// The part is lost: what it has comes again, and is kept before `culprit`'s turn comes.
     fn do_again(&mut self, culprit: u64) {
         let Some(part) = self.part.take() else { return };
-        for (idx, _) in part.fates.into_iter().rev() {
-            self.next.push_front(idx);
+        for (idx, _) in part.fates.iter().rev() {
+            self.next.push_front(*idx);
         }
         self.close_before = Some(culprit);
-        // Its folder is named by no record; `collect` does not look at it.
+        // No record will name it; what cannot be removed now is swept up by the merge.
+        let _ = std::fs::remove_dir_all(self.feeder.run.root().join(&part.name));
     }
 
     fn deliver(&mut self, outcomes: Vec<Outcome>) -> ControlFlow<()> {
