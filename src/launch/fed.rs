@@ -61,7 +61,8 @@ impl Fed {
     /// # Errors
     /// [`NotStarted`] when it is not there.
     pub(crate) fn start(argv: &[String], log: Option<&File>) -> Result<Self> {
-        let what = || NotStarted::start(argv);
+        // Not all of it: it may be a long one.
+        let what = || NotStarted::start(&argv[..1]);
         let (theirs_to_read, requests) = io::pipe().with_context(what)?;
         let (answers, theirs_to_write) = io::pipe().with_context(what)?;
         // Fewer turns to wait for each other; where it is not allowed, the usual size will do.
