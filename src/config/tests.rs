@@ -90,7 +90,8 @@ pub(super) fn load(files: &[(&str, &str)], args: &[&str]) -> std::result::Result
     }
     let now = jiff::civil::date(2026, 11, 22).at(12, 34, 56, 0);
     let now = now.to_zoned(jiff::tz::TimeZone::UTC).expect("a time");
-    let request = Request { files: &paths, set: &set, stage, indices: None, parallel, env, now };
+    let request =
+        Request { files: &paths, set: &set, stage, indices: None, parallel, flags: &[], env, now };
     let here = format!("{}/", dir.path().display());
     Config::load(&request, STAGES).map_err(|errors| errors.to_string().replace(&here, ""))
 }
@@ -247,7 +248,10 @@ fn values() {
     let config = good(text, &["--stage", "segment"]);
     assert_eq!(config.stage.name, "segment");
     assert_eq!(config.resolved["stage"], "segment");
-    assert_eq!((config.batch_size, config.detach, config.max_failed_items), (Some(16), true, Some(0)));
+    assert_eq!(
+        (config.batch_size, config.detach, config.max_failed_items),
+        (Some(16), true, Some(0))
+    );
     assert_eq!(config.on_item_error, OnItemError::Stop);
     assert_eq!(json!(config.indices), json!([[1, 4], [9, 10]]));
     assert_eq!((config.parallel.n_workers, config.parallel.threads_per_worker), (5, 2));

@@ -6,8 +6,11 @@ use crate::Stage;
 mod collect_stats;
 #[cfg(feature = "speech")]
 mod fbank;
+mod queue;
 #[cfg(feature = "candle")]
 mod vad;
+
+pub(crate) use queue::{Jobs, QUEUE};
 
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
