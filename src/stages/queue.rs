@@ -16,6 +16,7 @@ use crate::computer::{Computer, Failure, InProcess, Workplace};
 use crate::identity::host;
 use crate::indices::Indices;
 use crate::item_error::ErrorKind;
+use crate::job::Job;
 use crate::launch::run_script;
 use crate::record::Record;
 use crate::stage::{LoadedEnv, LoadedStage, ParamError, Stage};
@@ -97,7 +98,10 @@ impl LoadedStage for Jobs {
             threads: place.job.threads_per_worker,
         };
         let env = || Ok(Box::new(at_work) as Box<dyn LoadedEnv>);
-        Ok(Box::new(InProcess::build(env, place)?.of_programs()))
+        // The threads are the commands' own.
+        let job = Job { threads_per_worker: 1, ..place.job.clone() };
+        let place = Workplace { job: &job, ..*place };
+        Ok(Box::new(InProcess::build(env, &place)?.of_programs()))
     }
 
     fn merge(&self, _: &mut dyn Iterator<Item = Result<Record>>, _: &Path) -> Result<()> {

@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use super::fail::{Exit, Fail, tell};
+use super::check::{Next, describe};
+use super::fail::{Exit, Fail, say, tell};
 use super::progress::Bar;
 use super::run::{retry_failed, wait};
 use super::status::troubles;
@@ -49,6 +50,7 @@ Options, in front of the log:
   --parallel FILE       a config file with a section `parallel:`
   --config FILE         a conf of queue.pl or slurm.pl; says what these and other options mean
   --resume              only the jobs that failed or were not done, of the same command
+  --dry-run             print what would be done, and the script for a scheduler
   --quiet               say nothing but what failed
   -q all.q, -l …, -pe … the scheduler's own, handed on as they are; nothing on this machine
 
@@ -77,6 +79,11 @@ impl Queue {
         let asked = Asked::read(&self.words)?;
         let (config, devices) = config(&asked)?;
         let planned = plan(&config, !asked.resume).map_err(|error| other_command(error, &asked))?;
+        if asked.dry_run {
+            let next = Next::of(&config, &planned)?;
+            say(describe(&config, &planned, next.as_ref())?.trim_end())?;
+            return Ok(Exit::Done);
+        }
         let mut job = job(&config, &planned.run)?;
         job.callers_env = true;
         if let [task] = job.tasks.as_mut_slice()

@@ -22,6 +22,7 @@ pub(super) struct Asked {
     pub parallel: Option<PathBuf>,
     pub config: Option<PathBuf>,
     pub resume: bool,
+    pub dry_run: bool,
     pub quiet: bool,
 }
 
@@ -58,6 +59,7 @@ impl Asked {
     ) -> Result<(), Refused> {
         match option {
             "--resume" => self.resume = true,
+            "--dry-run" => self.dry_run = true,
             "--quiet" => self.quiet = true,
             "-V" => self.own.push(option.to_owned()),
             _ => {
