@@ -181,6 +181,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         item_timeout: config.item_timeout,
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,
+        callers_env: false,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
         submitted: String::new(),
         host: host(),
@@ -228,7 +229,7 @@ fn too_few_hosts(workers: u32, most: u32) -> Refused {
 }
 
 /// This machine's GPUs, as far as this process may use them.
-fn visible_devices() -> Result<Vec<String>> {
+pub(crate) fn visible_devices() -> Result<Vec<String>> {
     let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     if let Some(devices) = visible_gpus(variable.as_deref()) {
         return Ok(devices);

@@ -93,6 +93,18 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     })
 }
 
+/// The section `parallel` as the layers have it; what cannot be filled in has its message when the
+/// whole is read.
+pub(super) fn parallel_section(request: &Request<'_>) -> Result<Value, Diagnostics> {
+    let layers = read_layers(request).and_then(Layers::merge).map_err(Diagnostics)?;
+    let raw = layers.to_json();
+    let world = World { env: &request.env, now: &request.now, layers: &layers };
+    Ok(match raw.get("parallel") {
+        Some(_) => Resolver::new(&raw, &world).settle(&["parallel".to_owned()]),
+        None => Value::Null,
+    })
+}
+
 /// All layers, or what is wrong with any of them.
 fn read_layers(request: &Request<'_>) -> Result<Vec<Layer>, Vec<Diagnostic>> {
     // The environment has no order of its own.
@@ -106,7 +118,8 @@ fn read_layers(request: &Request<'_>) -> Result<Vec<Layer>, Vec<Diagnostic>> {
     let flags = flags
         .into_iter()
         .filter_map(|(flag, key, value)| value.map(|value| source::flag(flag, key, value)));
-    for layer in files.chain(env).chain(set).chain(flags) {
+    let more = request.flags.iter().map(|flag| source::option(&flag.typed, &flag.key, &flag.value));
+    for layer in files.chain(env).chain(set).chain(flags).chain(more) {
         match layer {
             Ok(layer) => layers.push(layer),
             Err(more) => errors.extend(more),

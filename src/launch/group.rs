@@ -25,6 +25,7 @@ const KEEPER: &str = "trap '' HUP INT QUIT TERM USR1 USR2; read -r line; \
 pub(crate) struct Group {
     keeper: Child,
     _lifeline: PipeWriter,
+    kept: bool,
     bell: UnixStream,
     ringing: SigId,
 }
@@ -52,7 +53,7 @@ impl Group {
             .spawn()
             .with_context(what);
         match keeper {
-            Ok(keeper) => Ok(Self { keeper, _lifeline: lifeline, bell, ringing }),
+            Ok(keeper) => Ok(Self { keeper, _lifeline: lifeline, kept: true, bell, ringing }),
             Err(error) => {
                 signal_hook::low_level::unregister(ringing);
                 Err(error)
@@ -86,11 +87,19 @@ impl Group {
     pub(crate) fn kill(&self) {
         let _ = killpg(Pid::from_raw(self.id()), Signal::SIGKILL);
     }
+
+    /// Leaves what is in it alone from now on.
+    pub(super) fn let_go(mut self) {
+        let _ = self.keeper.kill();
+        self.kept = false;
+    }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        if self.kept {
+            self.kill();
+        }
         let _ = self.keeper.wait();
         signal_hook::low_level::unregister(self.ringing);
     }

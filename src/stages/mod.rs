@@ -8,8 +8,11 @@ mod command;
 #[cfg(feature = "speech")]
 mod fbank;
 mod python;
+mod queue;
 #[cfg(feature = "candle")]
 mod vad;
+
+pub(crate) use queue::{Jobs, QUEUE};
 
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
