@@ -50,8 +50,14 @@ class Later:
         return getattr(self._make(), name)
 
 
-def forget_pipes():
-    """In a forked child: the worker must see the end of this process, not of its children."""
+FORKED = False
+
+
+def forked():
+    """In a forked child: the worker must see the end of this process, not of its children; and a child
+    that leaves `forward` has no more to do here."""
+    global FORKED
+    FORKED = True
     for descriptor in (REQUESTS, ANSWERS):
         os.close(descriptor)
 
@@ -285,7 +291,7 @@ class Work:
     def name_of(self, idx):
         if hasattr(self.runner, "item_name"):
             try:
-                return str(bind(self.runner.item_name, 1, self.env)(idx))
+                return readable(str(bind(self.runner.item_name, 1, self.env)(idx)))
             except Exception:
                 return None
         return f"{self.computation.test_set}[{idx}]" if self.computation.test_set else None
@@ -320,6 +326,8 @@ class Work:
             try:
                 result = self.compute(idx)
             except BaseException:
+                if FORKED:
+                    raise
                 return [self.failure(idx)]
             return [self.fields(idx, result) if not self.hooks else self.written(idx, result)]
         try:
@@ -338,6 +346,8 @@ class Work:
         except Tainted:
             raise
         except BaseException:
+            if FORKED:
+                raise
             if len(items) == 1:
                 return [self.failure(items[0])]
             print(f"a batch of {len(items)} items failed; trying them one by one", file=sys.stderr)
@@ -349,6 +359,8 @@ class Work:
         try:
             self.write(result)
         except BaseException:
+            if FORKED:
+                raise
             # What it wrote before it failed cannot be taken back: the worker has this part written anew.
             raise Tainted(self.failure(idx)) from None
         return {}
@@ -378,7 +390,11 @@ def exception_text():
         trace = trace.tb_next
     message = "".join(traceback.format_exception_only(kind, error)).strip()
     way = "".join(traceback.format_tb(trace)).rstrip()
-    text = f"{message}\nTraceback (most recent call last):\n{way}" if way else message
+    return readable(f"{message}\nTraceback (most recent call last):\n{way}" if way else message)
+
+
+def readable(text):
+    """Without the surrogates that stand for bytes in file names: UTF-8 has no form for them."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -462,7 +478,9 @@ def send(text, numbers=()):
             piece = piece[os.write(ANSWERS, piece) :]
 
 
-def send_fates(work, items, fates):
+def send_fates(work, items, fates, at_hand):
+    # If one of several results kills this process, nobody could tell which.
+    at_hand[0] = items[0] if len(fates) == 1 else NOTHING
     try:
         encoded = ENCODE(fates)
     except Exception:
@@ -483,19 +501,21 @@ def run(work, items, at_hand):
         try:
             fates += work.forward(batch)
         except Tainted as tainted:
-            send_fates(work, items[sent:], fates)
+            send_fates(work, items[sent:], fates, at_hand)
             send(ENCODE({"tainted": tainted.args[0]}))
             return
+        if FORKED:
+            sys.exit()
         if work.spoilt:
-            send_fates(work, items[sent:], fates)
+            send_fates(work, items[sent:], fates, at_hand)
             at_hand[0] = NOTHING
             os._exit(SPOILT)
         if clock() - last > TOGETHER:
-            send_fates(work, items[sent:], fates)
+            send_fates(work, items[sent:], fates, at_hand)
             sent, fates, last = sent + len(fates), [], clock()
-    at_hand[0] = NOTHING
     if fates:
-        send_fates(work, items[sent:], fates)
+        send_fates(work, items[sent:], fates, at_hand)
+    at_hand[0] = NOTHING
 
 
 def merge(request):
@@ -533,7 +553,7 @@ def main(arguments):
     faulthandler.enable()
     for descriptor in (REQUESTS, ANSWERS, AT_HAND):
         os.set_inheritable(descriptor, False)
-    os.register_at_fork(after_in_child=forget_pipes)
+    os.register_at_fork(after_in_child=forked)
     at_hand = memoryview(mmap.mmap(AT_HAND, mmap.PAGESIZE)).cast("q")
     work = None
     for request in requests(arguments["patience"]):
@@ -563,6 +583,8 @@ def main(arguments):
             # In a list, so that nothing is an answer too.
             answer = ENCODE({"ok": [answer]})
         except BaseException:
+            if FORKED:
+                raise
             answer = ENCODE({"failed": exception_text()})
         send(answer)
 

@@ -152,6 +152,8 @@ impl<'a, 't> Work<'a, 't> {
                     && self.single.contains(idx) == single
                     && !self.apart.contains(idx)
                     && !self.fates.contains_key(idx)
+                    // What is before it is sent before it can die again.
+                    && !self.state.deaths.contains_key(idx)
                     && self.close_before != Some(*idx)
         };
         self.next.iter().copied().take(most).take_while(fits).collect()
@@ -208,7 +210,7 @@ impl<'a, 't> Work<'a, 't> {
                         at_hand = (now, Instant::now());
                     }
                     let Some(limit) = self.feeder.item_timeout else { continue };
-                    if at_hand.1.elapsed() > limit && now.is_some() {
+                    if at_hand.1.elapsed() > limit {
                         child.kill();
                         return self.lost(&items, done, batch, begin, Some(limit));
                     }
@@ -247,6 +249,8 @@ impl<'a, 't> Work<'a, 't> {
         let position = position.filter(|position| *position >= done);
         self.state.died(position.map(|position| items[position]), &how)?;
         let Some(position) = position else {
+            // A result may have done it, while it was made JSON: alone, it is known whose.
+            self.apart.extend(&items[done..]);
             self.do_again(items[done]);
             return Ok(End::Spoilt);
         };
