@@ -44,6 +44,11 @@ recipe() {
     log "the recipe, from nothing, on real speech"
     rm -rf recipes/mini_an4/exp
     ./recipes/mini_an4/run.sh
+    log "the recipe in Python"
+    rm -rf recipes/mini_an4_python/exp
+    PATH=$(pwd)/target/release:$PATH ./recipes/mini_an4_python/run.sh
+    diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
+        recipes/mini_an4_python/exp/utt2pitch
 }
 
 reference() {
