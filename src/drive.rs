@@ -147,13 +147,14 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
     let parallel = &config.parallel;
     let (workers, batch_size) = (parallel.n_workers, config.batch_size.unwrap_or(1).into());
     let shards = plan::num_shards(total, workers, parallel.shards, parallel.shard_size, batch_size);
-    let in_equal_parts = || plan::bounds_of_batches(total, shards, batch_size);
     if parallel.shards.is_some() || parallel.shard_size.is_some() {
         // Whoever says how to cut gets equal counts.
-        return in_equal_parts();
+        return plan::bounds(total, shards, None);
     }
     let costs = config.loaded.costs().context("failed to read the items' costs")?;
-    let Some(costs) = costs else { return in_equal_parts() };
+    let Some(costs) = costs else {
+        return plan::bounds_of_batches(total, shards, batch_size);
+    };
     if costs.len() as u64 != fingerprint.num_items {
         bail!("the provider has {} costs for {} items", costs.len(), fingerprint.num_items);
     }

