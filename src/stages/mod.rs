@@ -1,4 +1,4 @@
-//! The built-in stages, one runner each.
+//! The built-in stages: runners in Rust, and those that have other programs compute.
 
 use crate::Stage;
 
