@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests, on a machine that has Rust: what else they need is installed here.
 #
-# usage: tests/run.sh [STEP...]     default: lint unit recipe reference rendered clusters
+# usage: tests/run.sh [STEP...]     default: lint unit recipe reference rendered python clusters
 #
 # clusters starts real schedulers and hosts, and needs root; all others do not.
 set -euo pipefail
@@ -46,7 +46,7 @@ recipe() {
     ./recipes/mini_an4/run.sh
     log "the recipe in Python"
     rm -rf recipes/mini_an4_python/exp
-    PATH=$(pwd)/target/release:$PATH ./recipes/mini_an4_python/run.sh
+    ./recipes/mini_an4_python/run.sh
     diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
         recipes/mini_an4_python/exp/utt2pitch
 }
@@ -74,6 +74,13 @@ rendered() {
     "$venv/bin/python" tests/clusters/check_manifest.py tests/rendered/kube/*.txt > /dev/null
 }
 
+# ESPnet3's own classes, by ESPnet3 and here.
+python() {
+    need_python
+    log "providers and runners derived from ESPnet3's"
+    tests/reference/espnet3_python.sh
+}
+
 # Most of the time is waiting for schedulers: two at a time.
 clusters() {
     log "real schedulers and hosts"
@@ -87,7 +94,7 @@ clusters() {
     return "$failed"
 }
 
-[ $# -gt 0 ] || set -- lint unit recipe reference rendered clusters
+[ $# -gt 0 ] || set -- lint unit recipe reference rendered python clusters
 for step in "$@"; do
     "$step"
 done

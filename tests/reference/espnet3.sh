@@ -6,13 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(pwd)/target/espnet3
-mkdir -p "$work"
-
-if [ ! -d "$work/egs3" ]; then
-    # Nothing of it is installed: the configs are all that is wanted.
-    pip download --quiet --no-deps --ignore-requires-python --dest "$work" espnet==202611
-    python3 -m zipfile -e "$work"/espnet-202611-*.whl "$work"
-fi
+tests/reference/fetch_espnet3.sh
 cargo build --quiet --example toy
 toy=$(pwd)/target/debug/examples/toy
 
