@@ -7,4 +7,6 @@ mod recipe;
 
 mod batches;
 mod contract;
+mod faults;
+mod kill;
 mod records;
