@@ -13,7 +13,6 @@ use crate::common::disk::{check_files, said};
 use crate::common::processes::{of_run, workers};
 use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
-use crate::common::until::wait_until;
 
 struct Tmpfs(PathBuf);
 
