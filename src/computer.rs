@@ -18,6 +18,9 @@ use crate::record::Record;
 use crate::run_dir::RunDir;
 use crate::stage::LoadedEnv;
 
+/// How the panic of `println!` begins: no fault of the item, the log's disk is full.
+const PRINT_FAILED: &str = "failed printing to std";
+
 /// Why an item has no record. A stage that knows more than its words can fail with this.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -25,11 +28,18 @@ pub(crate) struct Failure {
     pub error: String,
     /// What a person calls the item, where that is known.
     pub item: Option<String>,
+    /// No item can be computed here any more, and this one is not to blame: the worker ends.
+    pub fatal: bool,
 }
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, error: impl Into<String>) -> Self {
-        Self { kind, error: error.into(), item: None }
+        Self { kind, error: error.into(), item: None, fatal: false }
+    }
+
+    /// Ends the worker.
+    pub(crate) fn fatal(error: impl Into<String>) -> Self {
+        Self { fatal: true, ..Self::new(ErrorKind::Error, error) }
     }
 }
 
@@ -119,9 +129,10 @@ impl InProcess {
         Ok(Self { env, pool, batch_size, deadline, only_programs: false })
     }
 
-    /// The same, where the env only starts programs.
+    /// The same, where the env only starts programs. It gets no batches: one that fails would run
+    /// its other items' programs twice.
     pub(crate) fn of_programs(self) -> Self {
-        Self { only_programs: true, ..self }
+        Self { only_programs: true, batch_size: 1, ..self }
     }
 
     /// Computes an item, or a batch, if it can be done in time.
@@ -217,7 +228,12 @@ fn fate(result: std::thread::Result<Result<Record>>) -> std::result::Result<Comp
             Ok(failure) => Err(failure),
             Err(error) => Err(Failure::new(ErrorKind::Error, format!("{error:#}"))),
         },
-        Err(panic) => Err(Failure::new(ErrorKind::Panic, panic_message(panic.as_ref()))),
+        Err(panic) => match panic_message(panic.as_ref()) {
+            message if message.starts_with(PRINT_FAILED) => {
+                Err(Failure::fatal(format!("the worker's log cannot be written: {message}")))
+            }
+            message => Err(Failure::new(ErrorKind::Panic, message)),
+        },
     }
 }
 

@@ -17,6 +17,7 @@ use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
+use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::{Mark, Progress, Survey, mark};
 use crate::under_way::{UnderWay, cancel_all};
@@ -112,11 +113,11 @@ fn barren(run: &RunDir) -> bool {
 
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
-    config.loaded.validate().map_err(|error| no_input(stage, &error))?;
+    config.loaded.validate().map_err(|error| no_input(&config.stage, &error))?;
     let num_items = config
         .loaded
         .num_items(config.indices.as_ref())
-        .map_err(|error| no_input(stage, &error))?;
+        .map_err(|error| no_input(&config.stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -125,31 +126,35 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
         };
         return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
-    let inputs = config.loaded.inputs().map_err(|error| no_input(stage, &error))?;
+    let inputs = config.loaded.inputs().map_err(|error| no_input(&config.stage, &error))?;
     let (stage, params) = (stage.to_owned(), config.params.clone());
     Ok(Fingerprint { stage, params, inputs, num_items, indices })
 }
 
 /// The provider cannot work with what the config says or names.
-fn no_input(stage: &str, error: &anyhow::Error) -> Refused {
-    let here = std::env::current_dir().unwrap_or_default();
-    let hint = format!(
-        "see the section `{stage}` of the config; relative paths start at {}",
-        here.display()
-    );
-    Refused::new(format!("stage `{stage}` cannot start: {error:#}"), hint)
+fn no_input(stage: &Stage, error: &anyhow::Error) -> Refused {
+    let (here, name) = (std::env::current_dir().unwrap_or_default(), stage.name);
+    let section = match stage.takes_all {
+        true => "`provider` and `runner` in".to_owned(),
+        false => format!("the section `{name}` of"),
+    };
+    let hint = format!("see {section} the config; relative paths start at {}", here.display());
+    Refused::new(format!("stage `{name}` cannot start: {error:#}"), hint)
 }
 
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
     let total = fingerprint.indices.len();
     let parallel = &config.parallel;
-    let shards = plan::num_shards(total, parallel.n_workers, parallel.shards, parallel.shard_size);
+    let (workers, batch_size) = (parallel.n_workers, config.batch_size.unwrap_or(1).into());
+    let shards = plan::num_shards(total, workers, parallel.shards, parallel.shard_size, batch_size);
     if parallel.shards.is_some() || parallel.shard_size.is_some() {
         // Whoever says how to cut gets equal counts.
         return plan::bounds(total, shards, None);
     }
     let costs = config.loaded.costs().context("failed to read the items' costs")?;
-    let Some(costs) = costs else { return plan::bounds(total, shards, None) };
+    let Some(costs) = costs else {
+        return plan::bounds_of_batches(total, shards, batch_size);
+    };
     if costs.len() as u64 != fingerprint.num_items {
         bail!("the provider has {} costs for {} items", costs.len(), fingerprint.num_items);
     }
@@ -177,6 +182,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         item_timeout: config.item_timeout,
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,
+        callers_env: false,
         recipe_dir: std::env::current_dir().context("failed to find the working directory")?,
         submitted: String::new(),
         host: host(),
@@ -224,7 +230,7 @@ fn too_few_hosts(workers: u32, most: u32) -> Refused {
 }
 
 /// This machine's GPUs, as far as this process may use them.
-fn visible_devices() -> Result<Vec<String>> {
+pub(crate) fn visible_devices() -> Result<Vec<String>> {
     let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     if let Some(devices) = visible_gpus(variable.as_deref()) {
         return Ok(devices);

@@ -21,7 +21,7 @@ pub(crate) enum ErrorKind {
     Error,
     /// `forward` panicked.
     Panic,
-    /// The process that computed it died at it, twice in a row.
+    /// The process that computed it died at it; twice in a row, where that was a worker.
     Died,
     /// It took longer than `item_timeout`.
     Timeout,

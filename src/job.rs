@@ -41,6 +41,9 @@ pub(crate) struct Job {
     pub item_timeout: Option<u64>,
     pub on_item_error: OnItemError,
     pub max_failed_items: Option<u64>,
+    /// Workers get the environment of their task as it is, but for its GPUs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub callers_env: bool,
     /// The working directory of workers: relative paths in the config start here.
     pub recipe_dir: PathBuf,
     /// RFC 3339.

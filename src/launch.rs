@@ -1,7 +1,5 @@
 //! The only module that starts other programs, and the one that signals them.
 
-mod fed;
-
 use std::fs::{File, OpenOptions};
 use std::io::{PipeWriter, Write};
 use std::os::unix::process::CommandExt;
@@ -13,13 +11,21 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
 
-pub(crate) use fed::{Fed, Said, tell};
-
 use crate::cluster::{Reply, Ssh, THREADS};
 use crate::identity::Process;
 use crate::job::Job;
 use crate::roster::reserve_name;
 use crate::run_dir::RunDir;
+
+mod fed;
+mod group;
+mod program;
+mod script;
+
+pub(crate) use fed::{Fed, Said};
+pub(crate) use group::Group;
+pub(crate) use program::{Program, is_there, told};
+pub(crate) use script::run_script;
 
 /// The first argument that makes a program with stages a task of a job.
 pub(crate) const TASK: &str = "espnet3-par-task";
@@ -244,10 +250,13 @@ pub(crate) fn start_worker(
     }
     argv.extend(parent_arguments());
     let threads = job.threads_per_worker.to_string();
-    let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());
-    let mut env: Vec<_> = unset.map(|name| (name, threads.clone())).collect();
-    // As in ESPnet3's jobs.
-    env.extend([("WORLD_SIZE", job.n_workers.to_string()), ("WORLD_RANK", rank)]);
+    let mut env = Vec::new();
+    if !job.callers_env {
+        let unset = THREADS.into_iter().filter(|name| std::env::var_os(name).is_none());
+        env.extend(unset.map(|name| (name, threads.clone())));
+        // As in ESPnet3's jobs.
+        env.extend([("WORLD_SIZE", job.n_workers.to_string()), ("WORLD_RANK", rank)]);
+    }
     let devices = job.tasks.get(task as usize).map(|task| task.devices.as_slice());
     let device = devices.and_then(|devices| devices.get(slot as usize));
     env.extend(device.map(|device| ("CUDA_VISIBLE_DEVICES", device.clone())));

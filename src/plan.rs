@@ -10,19 +10,29 @@ const SHARDS_PER_WORKER: u64 = 16;
 /// number of workers.
 const FEWEST_SHARDS: u64 = 128;
 
-/// How many shards to cut `total` items into.
+/// How many shards to cut `total` items into. Unless the config says how many, each can fill a batch.
 pub(crate) fn num_shards(
     total: u64,
     n_workers: u32,
     shards: Option<u64>,
     shard_size: Option<u64>,
+    batch_size: u64,
 ) -> u64 {
     let wanted = match (shards, shard_size) {
         (Some(shards), _) => shards,
         (None, Some(size)) => total.div_ceil(size.max(1)),
-        (None, None) => FEWEST_SHARDS.max(SHARDS_PER_WORKER * u64::from(n_workers)),
+        (None, None) => {
+            let wanted = FEWEST_SHARDS.max(SHARDS_PER_WORKER * u64::from(n_workers));
+            wanted.min(total.div_ceil(batch_size))
+        }
     };
     wanted.clamp(1, total.max(1)).min(total)
+}
+
+/// As [`bounds`] of equal count, but batches stay whole; there is at least one for each shard.
+pub(crate) fn bounds_of_batches(total: u64, shards: u64, batch_size: u64) -> Result<Vec<u64>> {
+    let cuts = bounds(total.div_ceil(batch_size), shards, None)?;
+    Ok(cuts.into_iter().map(|cut| cut.saturating_mul(batch_size).min(total)).collect())
 }
 
 /// The bounds of `shards` contiguous shards over `total` positions: equal cost where `costs` (one
@@ -74,7 +84,7 @@ mod tests {
             ((100, 2, Some(700), None), 100),
             ((100, 2, None, Some(30)), 4),
         ] {
-            assert_eq!(num_shards(total, workers, shards, size), expected, "{total} {workers}");
+            assert_eq!(num_shards(total, workers, shards, size, 1), expected, "{total} {workers}");
         }
     }
 
@@ -84,6 +94,16 @@ mod tests {
         assert_eq!(bounds(0, 0, None).expect("cuts"), [0]);
         let cuts = bounds(1_000_000_000, 10_000, None).expect("cuts");
         assert_eq!((cuts.len(), cuts[1], cuts[10_000]), (10_001, 100_000, 1_000_000_000));
+    }
+
+    #[test]
+    fn batches_stay_together() {
+        assert_eq!(num_shards(10, 2, None, None, 4), 3);
+        assert_eq!(bounds_of_batches(10, 3, 4).expect("cuts"), [0, 4, 8, 10]);
+        assert_eq!(bounds_of_batches(1000, 3, 1).expect("cuts"), [0, 333, 666, 1000]);
+        // Whoever asks for more shards than batches gets them.
+        assert_eq!(num_shards(10, 2, Some(5), None, 4), 5);
+        assert_eq!(bounds_of_batches(0, 0, 4).expect("cuts"), [0]);
     }
 
     #[test]

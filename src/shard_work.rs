@@ -16,9 +16,6 @@ use crate::run_dir::RunDir;
 use crate::shard_writer::ShardWriter;
 use crate::stop::Stop;
 
-/// How the panic of `println!` begins: no fault of the item, the log's disk is full.
-const PRINT_FAILED: &str = "failed printing to std";
-
 /// Why a shard was left before its end.
 pub(crate) enum Left {
     /// It is somebody else's now.
@@ -101,6 +98,9 @@ impl ShardWork<'_> {
     /// Writes one item's fate down, at once on disk with `flush`. `Some`: the shard is left.
     fn settle(&mut self, outcome: Outcome, flush: bool) -> Result<Option<Left>> {
         let idx = outcome.0;
+        if let Err(Failure { fatal: true, error, .. }) = &outcome.1 {
+            bail!("{error}");
+        }
         let mut hand = self.in_hand.lock();
         // Given back by the thread that hears signals: this process is about to end.
         let Some(writer) = &mut *hand else { return Ok(Some(Left::Lost)) };
@@ -129,11 +129,6 @@ impl ShardWork<'_> {
 
     /// `Some`: this item's failure stops the run.
     fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
-        if let Err(Failure { kind: ErrorKind::Panic, error, .. }) = &result
-            && error.starts_with(PRINT_FAILED)
-        {
-            bail!("the worker's log cannot be written: {error}");
-        }
         let failure = match result {
             Ok(Computed::Json(fields)) => {
                 writer.write_json(idx, &fields)?;
@@ -145,7 +140,7 @@ impl ShardWork<'_> {
             },
             Err(failure) => failure,
         };
-        let Failure { kind, error, item } = failure;
+        let Failure { kind, error, item, .. } = failure;
         let item = item.or_else(|| self.computer.item_name(idx));
         let name = item.as_deref().map(|item| format!("{item}: ")).unwrap_or_default();
         log(&format!("item {idx} failed: {name}{error}"));

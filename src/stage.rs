@@ -193,6 +193,8 @@ pub struct Stage {
     pub about: &'static str,
     /// Its parameters are the whole config, and not only its section.
     pub(crate) takes_all: bool,
+    /// Its items are computed by other programs, which can be ended when they take too long.
+    pub(crate) outside: bool,
     load: Load,
 }
 
@@ -203,12 +205,12 @@ impl Stage {
     /// The stage of runner `R` and its provider.
     #[must_use]
     pub const fn new<R: Runner>(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, takes_all: false, load: load::<R> }
+        Self { name, about, takes_all: false, outside: false, load: load::<R> }
     }
 
     /// A stage whose items are computed by other programs.
     pub(crate) const fn outside(name: &'static str, about: &'static str, load: Load) -> Self {
-        Self { name, about, takes_all: false, load }
+        Self { name, about, takes_all: false, outside: true, load }
     }
 
     /// The whole config, and not a section of its own, has its parameters.
@@ -262,12 +264,13 @@ struct Loaded<R: Runner>(R::Provider);
 struct Built<R: Runner>(Env<R>);
 
 fn load<R: Runner>(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
-    self::params::<R::Provider>(params)
-        .map(|provider| Box::new(Loaded::<R>(provider)) as Box<dyn LoadedStage>)
+    Ok(Box::new(Loaded::<R>(read_params(params)?)))
 }
 
-/// Reads a stage's parameters.
-pub(crate) fn params<T: DeserializeOwned>(params: &Value) -> std::result::Result<T, ParamError> {
+/// Reads a stage's parameters; an error has its place.
+pub(crate) fn read_params<P: DeserializeOwned>(
+    params: &Value,
+) -> std::result::Result<P, ParamError> {
     serde_path_to_error::deserialize(params).map_err(|error| {
         let path = error.path().to_string();
         ParamError {

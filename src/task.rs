@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::deadline::Deadline;
 use crate::job::Job;
-use crate::launch::{start_worker, tell, terminate};
+use crate::launch::{start_worker, terminate, told};
 use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
@@ -113,10 +113,10 @@ fn keep_one(
         match Worker::read(run, &name) {
             Some(worker) if worker.ended.is_some() => return Ok(()),
             Some(worker) => {
-                log(&format!("{name} died: {}", tell(status)));
-                worker.end(run, Ended::Died { status: tell(status) })?;
+                log(&format!("{name} died: {}", told(status)));
+                worker.end(run, Ended::Died { status: told(status) })?;
             }
-            None => log(&format!("{name}: {} before it could start; see its log", tell(status))),
+            None => log(&format!("{name}: {} before it could start; see its log", told(status))),
         }
         let mark = mark(run)?;
         deaths = if last_mark == Some(mark) { deaths + 1 } else { 1 };

@@ -8,6 +8,7 @@ mod init;
 mod logs;
 mod processes;
 mod progress;
+mod queue;
 mod report;
 mod run;
 mod stages;
@@ -57,6 +58,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Queue(queue::Queue),
     Status(status::Status),
     Collect(collect::Collect),
     Cancel(cancel::Cancel),
@@ -100,6 +102,7 @@ impl ConfigArgs {
             stage: self.stage.as_deref(),
             indices: self.indices.as_deref(),
             parallel: self.parallel.as_deref(),
+            flags: &[],
             env: environment(),
             now: jiff::Zoned::now(),
         };
@@ -146,6 +149,7 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let answered = match cli.command {
         Command::Run(run) => run.answer(stages),
+        Command::Queue(queue) => queue.answer(),
         Command::Status(status) => status.answer(),
         Command::Collect(collect) => collect.answer(stages),
         Command::Cancel(cancel) => cancel.answer(),

@@ -16,6 +16,7 @@ use crate::roster::{Ended, Place, Worker, bury};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::{LoadedStage, Stage};
+use crate::stages::QUEUE;
 use crate::staging::{Errand, carry};
 use crate::task::{Task, keep_workers};
 use crate::vigil::Exits;
@@ -141,7 +142,7 @@ fn load_stage(stages: &[Stage], spec: &Spec) -> Result<Box<dyn LoadedStage>> {
 
 /// The stage of a run that is on disk, if this program has it.
 pub(super) fn find_stage(stages: &[Stage], spec: &Spec) -> Option<Stage> {
-    stages.iter().find(|stage| stage.name == spec.fingerprint.stage).copied()
+    stages.iter().chain(&[QUEUE]).find(|stage| stage.name == spec.fingerprint.stage).copied()
 }
 
 /// The stage with the run's parameters.

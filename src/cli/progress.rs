@@ -14,7 +14,8 @@ const PLAIN: Duration = Duration::from_secs(10);
 /// A bar, or lines, on stderr.
 pub(super) struct Bar {
     bar: ProgressBar,
-    stage: &'static str,
+    name: String,
+    quiet: bool,
     n_workers: u32,
     resumes: bool,
     started: Instant,
@@ -24,7 +25,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(stage: &'static str, planned: &Planned, n_workers: u32) -> Self {
+    /// `name` is what is under way: the stage.
+    pub(super) fn new(name: &str, planned: &Planned, n_workers: u32) -> Self {
         let bar = ProgressBar::with_draw_target(
             Some(planned.spec.total()),
             ProgressDrawTarget::stderr_with_hz(10),
@@ -34,19 +36,29 @@ impl Bar {
         )
         .expect("the template is right");
         bar.set_style(style);
-        bar.set_prefix(stage);
+        bar.set_prefix(name.to_owned());
         let now = Instant::now();
         let resumes = planned.resumes;
-        Self { bar, stage, n_workers, resumes, started: now, before: None, last_line: now }
+        let (name, quiet) = (name.to_owned(), false);
+        Self { bar, name, quiet, n_workers, resumes, started: now, before: None, last_line: now }
+    }
+
+    /// The same without a word.
+    pub(super) fn quiet(self) -> Self {
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        Self { quiet: true, ..self }
     }
 
     /// Shows how far the run is.
     pub(super) fn show(&mut self, progress: &Progress) {
+        if self.quiet {
+            return;
+        }
         let settled = progress.done + progress.failed;
         if self.before.is_none() && self.resumes && settled > 0 {
             self.say(&format!(
                 "{}: resuming, {settled} of {} items are there",
-                self.stage, progress.total
+                self.name, progress.total
             ));
         }
         let before = *self.before.get_or_insert(settled);
@@ -55,7 +67,7 @@ impl Bar {
         if self.bar.is_hidden() {
             if self.last_line.elapsed() >= PLAIN {
                 self.last_line = Instant::now();
-                tell(format!("{}: {settled} of {} items, {message}", self.stage, progress.total));
+                tell(format!("{}: {settled} of {} items, {message}", self.name, progress.total));
             }
             return;
         }
@@ -70,6 +82,14 @@ impl Bar {
 
     /// Prints a line above the bar.
     pub(super) fn say(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
+        self.warn(line);
+    }
+
+    /// The same of what must be said.
+    pub(super) fn warn(&self, line: &str) {
         if self.bar.is_hidden() {
             tell(line);
         } else {

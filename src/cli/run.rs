@@ -155,27 +155,37 @@ impl Run {
             let complete = Survey::new(run, spec).look()?.complete();
             return Ok(if complete { Ending::Complete } else { Ending::Incomplete });
         }
-        let mut bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
-        let signals = listen(&[SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
-        let (resubmits, cluster) = (config.parallel.max_resubmits, &config.parallel.env);
-        let ending = submit_and_wait(planned, &job, resubmits, Some(signals), &mut |event| {
-            match event {
-                Event::Progress(progress) => bar.show(progress),
-                Event::Submitted(ids) => {
-                    bar.say(&format!("{} submitted to {cluster}", jobs(ids)));
-                }
-                Event::Joining(ids) => {
-                    bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
-                }
-                Event::News(news) => bar.say(&format!("warning: {news}")),
-                Event::Waiting => bar.say("waiting for workers of another `run`"),
-                Event::Stopping => bar.say("stopping the workers; once more to kill them"),
-            }
-            Ok(())
-        });
-        bar.end();
-        Ok(ending?)
+        let bar = Bar::new(config.stage.name, planned, config.parallel.n_workers);
+        wait(bar, config, planned, &job)
     }
+}
+
+/// Submits and waits, telling it by `bar`.
+pub(super) fn wait(
+    mut bar: Bar,
+    config: &Config,
+    planned: &Planned,
+    job: &Job,
+) -> Result<Ending, Fail> {
+    let signals = listen(&[SIGINT, SIGTERM, SIGHUP]).context("failed to listen for signals")?;
+    let (resubmits, cluster) = (config.parallel.max_resubmits, &config.parallel.env);
+    let ending = submit_and_wait(planned, job, resubmits, Some(signals), &mut |event| {
+        match event {
+            Event::Progress(progress) => bar.show(progress),
+            Event::Submitted(ids) => {
+                bar.say(&format!("{} submitted to {cluster}", jobs(ids)));
+            }
+            Event::Joining(ids) => {
+                bar.say(&format!("{} of {cluster} has it already; waiting for it", jobs(ids)));
+            }
+            Event::News(news) => bar.warn(&format!("warning: {news}")),
+            Event::Waiting => bar.say("waiting for workers of another `run`"),
+            Event::Stopping => bar.say("stopping the workers; once more to kill them"),
+        }
+        Ok(())
+    });
+    bar.end();
+    Ok(ending?)
 }
 
 /// The next submission; says where GPUs stay idle.
@@ -194,7 +204,7 @@ fn jobs(ids: &[String]) -> String {
 }
 
 /// Opens the shards with failed items again, without their errors. Those in living hands stay.
-fn retry_failed(run: &RunDir) -> Result<(), Fail> {
+pub(super) fn retry_failed(run: &RunDir) -> Result<(), Fail> {
     let (name, _log) = reserve_name(run).context("failed to open a log")?;
     let me = Worker::enter(run, &name, Place::default()).context("failed to enter the run")?;
     let mine = run.worker(&name);

@@ -44,7 +44,7 @@ impl Options {
         scheduler: &dyn Scheduler,
         given: &Map<String, Value>,
     ) -> (Self, Vec<Finding>) {
-        let mut reader = Reader { given: Map::new(), no_walltime: false, found: Vec::new() };
+        let mut reader = Reader { given: Map::new(), nulls: Vec::new(), found: Vec::new() };
         reader.sort_out(scheduler, given);
         let mut options = reader.options(scheduler);
         options.time_limit = options.time_limit(scheduler);
@@ -100,8 +100,8 @@ impl Options {
 struct Reader {
     /// What is given and not null, by the one name.
     given: Map<String, Value>,
-    /// `walltime: null`: no limit is to be asked for.
-    no_walltime: bool,
+    /// `walltime: null`, `memory: null`: nothing is to be asked for.
+    nulls: Vec<String>,
     found: Vec<Finding>,
 }
 
@@ -132,16 +132,18 @@ impl Reader {
         }
         self.found.extend(without_effect("Dask-only, no effect here", &of_dask));
         self.found.extend(without_effect(&format!("no effect on `{env}`"), &of_others));
-        self.no_walltime = given.get("walltime").is_some_and(Value::is_null);
+        let nulls = given.iter().filter(|(_, value)| value.is_null());
+        self.nulls = nulls.map(|(key, _)| key.clone()).collect();
         self.given.retain(|_, value| !value.is_null());
     }
 
     fn options(&mut self, scheduler: &dyn Scheduler) -> Options {
         let habits = scheduler.habits();
         let default =
-            habits.default_walltime.filter(|_| !self.no_walltime).map(Duration::from_secs);
+            habits.default_walltime.filter(|_| !self.is_null("walltime")).map(Duration::from_secs);
         if habits.needs_cores_and_memory
-            && ["cores", "memory"].iter().any(|key| !self.given.contains_key(*key))
+            && (!self.given.contains_key("cores")
+                || !(self.given.contains_key("memory") || self.is_null("memory")))
         {
             let env = scheduler.name();
             let message = format!("`{env}` needs `cores` and `memory` of a job in the options");
@@ -169,6 +171,10 @@ impl Reader {
             threads_per_worker: self.whole("threads_per_worker"),
             own: self.own(scheduler),
         }
+    }
+
+    fn is_null(&self, key: &str) -> bool {
+        self.nulls.iter().any(|null| null == key)
     }
 
     fn whole(&mut self, key: &str) -> Option<u32> {

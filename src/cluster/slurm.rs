@@ -33,7 +33,9 @@ impl Scheduler for Slurm {
 
     fn review(&self, options: &Options) -> Vec<Finding> {
         let exclude = ["--mem-per-cpu", "--mem-per-gpu"].into_iter().find(|o| options.extra_has(o));
-        let clash = exclude.filter(|_| !options.skip.iter().any(|part| "--mem=".contains(part)));
+        let asks = options.memory.is_some() || options.own("job_mem").is_some();
+        let clash =
+            exclude.filter(|_| asks && !options.skip.iter().any(|part| "--mem=".contains(part)));
         let finding = clash.map(|option| {
             let message =
                 format!("`{option}` and the `--mem` that `memory` gives exclude each other");

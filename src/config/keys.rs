@@ -17,7 +17,8 @@ pub(super) const TOP: &[&str] = &[
 ];
 
 /// What the stage `python` itself reads of a config; the rest is for the provider.
-pub(super) const PYTHON: &[&str] = &["provider", "runner", "python", "num_items", "dataset"];
+pub(super) const PYTHON: &[&str] =
+    &["provider", "runner", "python", "num_items", "dataset", "test_set"];
 
 /// The keys of `parallel`.
 pub(super) const PARALLEL: &[&str] = &[

@@ -57,6 +57,9 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     let parallel = read_parallel(section, run.n_workers, &mut checker);
     run::defaults_not_followed(&mut checker);
     run::near_misses(raw_map, stage.as_ref(), stages, &mut checker);
+    if let Some(stage) = &stage {
+        run::timeout_without_effect(stage, &mut checker);
+    }
     let loaded = stage.map(|stage| (stage, params::load(&stage, &mut checker)));
     for Problem { path, message, .. } in resolver.problems {
         let message = format!("`{}` is left as it is: {message}", dotted(&path));
@@ -90,6 +93,18 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     })
 }
 
+/// The section `parallel` as the layers have it; what cannot be filled in has its message when the
+/// whole is read.
+pub(super) fn parallel_section(request: &Request<'_>) -> Result<Value, Diagnostics> {
+    let layers = read_layers(request).and_then(Layers::merge).map_err(Diagnostics)?;
+    let raw = layers.to_json();
+    let world = World { env: &request.env, now: &request.now, layers: &layers };
+    Ok(match raw.get("parallel") {
+        Some(_) => Resolver::new(&raw, &world).settle(&["parallel".to_owned()]),
+        None => Value::Null,
+    })
+}
+
 /// All layers, or what is wrong with any of them.
 fn read_layers(request: &Request<'_>) -> Result<Vec<Layer>, Vec<Diagnostic>> {
     // The environment has no order of its own.
@@ -103,7 +118,8 @@ fn read_layers(request: &Request<'_>) -> Result<Vec<Layer>, Vec<Diagnostic>> {
     let flags = flags
         .into_iter()
         .filter_map(|(flag, key, value)| value.map(|value| source::flag(flag, key, value)));
-    for layer in files.chain(env).chain(set).chain(flags) {
+    let more = request.flags.iter().map(|flag| source::option(&flag.typed, &flag.key, &flag.value));
+    for layer in files.chain(env).chain(set).chain(flags).chain(more) {
         match layer {
             Ok(layer) => layers.push(layer),
             Err(more) => errors.extend(more),

@@ -49,10 +49,20 @@ pub(crate) struct Request<'a> {
     pub indices: Option<&'a str>,
     /// The parallel section: `gpu` for `parallel_gpu`.
     pub parallel: Option<&'a str>,
+    /// What other options of the command line set, over all else.
+    pub flags: &'a [Flag],
     /// The environment; `ESPNET3_PAR__A__B=value` sets `a.b` over the files.
     pub env: Vec<(String, String)>,
     /// What `${now:…}` takes for now.
     pub now: jiff::Zoned,
+}
+
+/// A key that an option of the command line sets.
+pub(crate) struct Flag {
+    /// The option as it was typed, for messages.
+    pub typed: String,
+    pub key: String,
+    pub value: Value,
 }
 
 /// Everything a run needs to know, checked.
@@ -147,6 +157,11 @@ impl Config {
         load::load(request, stages)
     }
 
+    /// The section `parallel` alone, filled in but not checked; null where there is none.
+    pub(crate) fn parallel_section(request: &Request<'_>) -> Result<Value, Diagnostics> {
+        load::parallel_section(request)
+    }
+
     /// Reads and checks config files, with this process's environment; later files override earlier
     /// ones.
     ///
@@ -159,6 +174,7 @@ impl Config {
             stage: None,
             indices: None,
             parallel: None,
+            flags: &[],
             env: environment(),
             now: jiff::Zoned::now(),
         };

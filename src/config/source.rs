@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::diagnostic::{Diagnostic, Location, Snippet};
+use super::template;
 use super::tree::{Entry, Kind, Node, Pos, parse_path};
 use super::yaml::{self, Fault};
 use crate::names;
@@ -176,6 +177,28 @@ pub(super) fn set(text: &str) -> Result<Layer, Vec<Diagnostic>> {
 pub(super) fn flag(flag: &str, key: &str, value: &str) -> Result<Layer, Vec<Diagnostic>> {
     let quoted = serde_json::Value::from(value).to_string();
     assignment(From::Argument(format!("{flag} {value}")), key, &quoted)
+}
+
+/// An option that sets one key, with its value as it is: no text in it is interpolated.
+pub(super) fn option(
+    typed: &str,
+    key: &str,
+    value: &serde_json::Value,
+) -> Result<Layer, Vec<Diagnostic>> {
+    assignment(From::Argument(typed.to_owned()), key, &literal(value).to_string())
+}
+
+/// The value with every text in it escaped against interpolation.
+fn literal(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => template::escaped(text).into(),
+        Value::Array(items) => items.iter().map(literal).collect(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), literal(value))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn assignment(from: From, dotted: &str, value: &str) -> Result<Layer, Vec<Diagnostic>> {

@@ -27,6 +27,21 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("${")
 }
 
+/// The template that is filled in to `text`.
+pub(super) fn escaped(text: &str) -> String {
+    let mut pieces = text.split("${").peekable();
+    let mut escaped = String::new();
+    while let Some(piece) = pieces.next() {
+        escaped += piece;
+        if pieces.peek().is_some() {
+            let backslashes = piece.len() - piece.trim_end_matches('\\').len();
+            escaped += &"\\".repeat(backslashes + 1);
+            escaped += "${";
+        }
+    }
+    escaped
+}
+
 /// Splits `text` into its parts.
 ///
 /// # Errors
@@ -182,6 +197,9 @@ mod tests {
             ("${self_name:}", "self_name()"),
         ] {
             assert_eq!(show(&parse(text).expect(text)), want, "{text}");
+        }
+        for text in ["plain", "${a}", r"\${a}", r"x\\${a}${b", "$"] {
+            assert_eq!(show(&parse(&escaped(text)).expect(text)), format!("<{text}>"));
         }
         for (text, want) in [
             ("${a", "`${` without its `}`"),

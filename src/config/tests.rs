@@ -90,7 +90,8 @@ pub(super) fn load(files: &[(&str, &str)], args: &[&str]) -> std::result::Result
     }
     let now = jiff::civil::date(2026, 11, 22).at(12, 34, 56, 0);
     let now = now.to_zoned(jiff::tz::TimeZone::UTC).expect("a time");
-    let request = Request { files: &paths, set: &set, stage, indices: None, parallel, env, now };
+    let request =
+        Request { files: &paths, set: &set, stage, indices: None, parallel, flags: &[], env, now };
     let here = format!("{}/", dir.path().display());
     Config::load(&request, STAGES).map_err(|errors| errors.to_string().replace(&here, ""))
 }

@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::ExitStatus;
+use std::os::unix::process::CommandExt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -14,10 +13,8 @@ use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 
-use super::NotStarted;
+use super::{Group, NotStarted, told};
 
 /// The program's ends: what it reads, where it answers, and a page of memory that both see.
 const REQUESTS: i32 = 3;
@@ -43,6 +40,8 @@ pub(crate) struct Fed {
     requests: Option<PipeWriter>,
     answers: Receiver<Vec<u8>>,
     shared: File,
+    /// All that it starts is in it too, and ends with this process.
+    group: Group,
 }
 
 /// What came from a fed program.
@@ -62,7 +61,8 @@ impl Fed {
     /// # Errors
     /// [`NotStarted`] when it is not there.
     pub(crate) fn start(argv: &[String], log: Option<&File>) -> Result<Self> {
-        let what = || NotStarted::start(argv);
+        // Not all of it: it may be a long one.
+        let what = || NotStarted::start(&argv[..1]);
         let (theirs_to_read, requests) = io::pipe().with_context(what)?;
         let (answers, theirs_to_write) = io::pipe().with_context(what)?;
         // Fewer turns to wait for each other; where it is not allowed, the usual size will do.
@@ -76,6 +76,8 @@ impl Fed {
             (theirs_to_write.into(), ANSWERS),
             (shared.try_clone().with_context(what)?.into(), SHARED),
         ];
+        let group = Group::start(None)?;
+        let leader = group.id();
         let ends = std::sync::Mutex::new(Some(ends));
         let mut command = duct::cmd(&argv[0], &argv[1..]).stdin_null().unchecked();
         command = match log {
@@ -88,15 +90,14 @@ impl Fed {
                 let ends = ends.lock().ok().and_then(|mut ends| ends.take()).into_iter().flatten();
                 let mappings = ends.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
                 command.fd_mappings(mappings.collect()).map_err(io::Error::other)?;
-                // Ctrl-C at the terminal is not for it, and it ends with all that it has started.
-                command.process_group(0);
+                command.process_group(leader);
                 Ok(())
             })
             .start()
             .with_context(what)?;
         let (sender, receiver) = sync_channel(AHEAD);
         std::thread::spawn(move || listen(answers, &sender));
-        Ok(Self { handle, requests: Some(requests), answers: receiver, shared })
+        Ok(Self { handle, requests: Some(requests), answers: receiver, shared, group })
     }
 
     /// Writes to it. When it is dead that is no error: what comes next says so.
@@ -143,15 +144,12 @@ impl Fed {
         if self.handle.wait_timeout(FAREWELL)?.is_none() {
             self.kill();
         }
-        Ok(Said::Ended(tell(self.handle.wait()?.status)))
+        Ok(Said::Ended(told(self.handle.wait()?.status)))
     }
 
-    /// Ends it and all in its process group, without asking.
+    /// Ends it and all that it has started, without asking.
     pub(crate) fn kill(&self) {
-        for pid in self.handle.pids() {
-            let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-        }
-        let _ = self.handle.kill();
+        self.group.kill();
     }
 }
 
@@ -159,9 +157,9 @@ impl Drop for Fed {
     fn drop(&mut self) {
         // The end of its input asks it to end.
         self.requests = None;
-        if !matches!(self.handle.wait_timeout(FAREWELL), Ok(Some(_))) {
-            self.kill();
-        }
+        let _ = self.handle.wait_timeout(FAREWELL);
+        self.kill();
+        let _ = self.handle.wait();
     }
 }
 
@@ -183,17 +181,5 @@ fn listen(answers: PipeReader, sender: &SyncSender<Vec<u8>>) {
         if !matches!(read, Ok(true)) || sender.send(message).is_err() {
             return;
         }
-    }
-}
-
-/// How a process ended, in words.
-pub(crate) fn tell(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
-            Some(name) => format!("signal {signal}, {name}"),
-            None => format!("signal {signal}"),
-        },
-        (None, None) => "unknown".to_owned(),
     }
 }

@@ -1,14 +1,18 @@
-//! The built-in stages, one runner each.
+//! The built-in stages: runners in Rust, and those that have other programs compute.
 
 use crate::Stage;
 
 #[cfg(feature = "speech")]
 mod collect_stats;
+mod command;
 #[cfg(feature = "speech")]
 mod fbank;
 mod python;
+mod queue;
 #[cfg(feature = "candle")]
 mod vad;
+
+pub(crate) use queue::{Jobs, QUEUE};
 
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
@@ -51,4 +55,5 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
+    Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

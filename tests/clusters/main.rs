@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod queue;
 mod same_everywhere;
 mod slurm;
 mod slurm_faults;

@@ -41,7 +41,7 @@ speech() { # ENV [OPTION...]
 slurm() {
     PAR_MAX_ARRAY=40 up slurm
     speech slurm
-    run same_everywhere::slurm slurm::
+    run same_everywhere::slurm slurm:: queue::
     run slurm_faults:: --test-threads=1
 }
 # No `&&` between the two: a failure in a list of commands would not end this.

@@ -17,6 +17,7 @@ use super::until::{BOUND, until_within};
 /// A folder with `conf.yaml`; `run` in it is the run directory. Whatever still works there is
 /// killed when this is dropped.
 pub(crate) struct Recipe {
+    program: PathBuf,
     folder: TempDir,
     /// The run directory.
     pub root: PathBuf,
@@ -42,11 +43,22 @@ pub(crate) fn toy() -> PathBuf {
 impl Recipe {
     /// `config` is what stands in conf.yaml beside `stage` and `output_dir`.
     pub(crate) fn new(config: &str) -> Self {
+        Self::of(toy(), &format!("stage: toy\n{config}"))
+    }
+
+    /// The same for a stage of the product itself.
+    pub(crate) fn of_product(stage: &str, config: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_espnet3-par").into();
+        Self::of(program, &format!("stage: {stage}\n{config}"))
+    }
+
+    /// The same for another program; `config` is all but `output_dir`.
+    pub(crate) fn of(program: PathBuf, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = folder.path().join("run");
-        let text = format!("stage: toy\noutput_dir: {}\n{config}\n", root.display());
+        let text = format!("output_dir: {}\n{config}\n", root.display());
         fs::write(folder.path().join("conf.yaml"), text).expect("writes the config");
-        Self { folder, root, calls: AtomicU32::new(0) }
+        Self { program, folder, root, calls: AtomicU32::new(0) }
     }
 
     /// The same with an item that does not end before [`release`](Self::release): however slow
@@ -91,7 +103,7 @@ impl Recipe {
     pub(crate) fn start_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Call {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         let [out, err] = ["out", "err"].map(|kind| self.path(&format!("{number}.{kind}")));
-        let mut command = Command::new(toy());
+        let mut command = Command::new(&self.program);
         command
             .args(args)
             .current_dir(self.folder.path())

@@ -7,4 +7,5 @@ mod common;
 
 mod cluster;
 mod gpus;
+mod queue;
 mod schedulers;

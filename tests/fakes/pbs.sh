@@ -29,7 +29,7 @@ qsub() {
                 [[ $2 =~ ^(select=1(:[a-z]+=[^:,]+)*|walltime=[0-9]+:[0-9]{2}:[0-9]{2})$ ]] \
                     || fail 2 "qsub: Illegal attribute or resource value for $2"
                 ;;
-            -e | -A) ;;
+            -e | -A | -v) ;;
             *) fail 2 "qsub: invalid option -- '${1#-}'" ;;
         esac
         shift 2

@@ -5,6 +5,7 @@ mod common;
 
 mod again_and_again;
 mod collect;
+mod command;
 mod damaged;
 mod detach;
 mod directory;

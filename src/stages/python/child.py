@@ -7,7 +7,7 @@ knows at which item this process died. Only the standard library is imported her
 """
 
 import array
-import ctypes
+import atexit
 import faulthandler
 import functools
 import importlib
@@ -17,7 +17,6 @@ import math
 import mmap
 import os
 import select
-import signal
 import sys
 import time
 import traceback
@@ -28,18 +27,17 @@ NOTHING = -1
 OURS = (lambda: None).__code__.co_filename
 # Results wait no longer than this for the next one, in seconds, to be sent together.
 TOGETHER = 0.01
+# How a process ends that cannot compute any more; the next one goes on.
+SPOILT = 70
 # From so many floats on a list goes as numbers: the worker writes them faster than Python can.
 MANY = 32
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
-WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
-
-
-def end_with(parent):
-    """Makes this process die when its parent does, whatever the parent dies of."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
+# With the number of arguments that are not taken from the env, and the stand-ins.
+WRITER_HOOKS = (
+    ("open_writers", 1, lambda folder: {}),
+    ("write_record", 3, lambda writers, result, state: state["records"].append(result)),
+    ("close_writers", 2, lambda writers, state: None),
+)
 
 
 class Later:
@@ -52,8 +50,14 @@ class Later:
         return getattr(self._make(), name)
 
 
-def forget_pipes():
-    """In a forked child: the worker must see the end of this process, not of its children."""
+FORKED = False
+
+
+def forked():
+    """In a forked child: the worker must see the end of this process, not of its children; and a child
+    that leaves `forward` has no more to do here."""
+    global FORKED
+    FORKED = True
     for descriptor in (REQUESTS, ANSWERS):
         os.close(descriptor)
 
@@ -130,12 +134,17 @@ def own(runner, name):
     return False
 
 
-def accepted(function, named, env):
-    """Those of `env` that `function` takes by name, besides `named`, which are passed anyway."""
-    parameters = inspect.signature(function).parameters.values()
-    everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    names = {parameter.name for parameter in parameters}
-    return {key: value for key, value in env.items() if everything or key in names if key not in named}
+def bind(function, positional, env):
+    """`function` with all of `env` that it takes by name; so many arguments are still to come."""
+    parameters = inspect.signature(function).parameters
+    everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    taken = list(parameters)[:positional]
+    named = {
+        key: value
+        for key, value in env.items()
+        if key not in taken and (everything or key in parameters)
+    }
+    return functools.partial(function, **named)
 
 
 def conflict(names, one, other):
@@ -188,7 +197,7 @@ class Computation:
         if "input_key" in self.params:
             keys = {"hyp_key": self.params["output_keys"] or [], "ref_key": []}
             offered.update(keys, idx_key=self.params["idx_key"])
-        return target(**{**accepted(target, (), offered), **self.sections["runner"]})
+        return bind(target, 0, offered)(**self.sections["runner"])
 
     def length(self):
         """How many items there are, without building the model if that can be avoided."""
@@ -265,14 +274,15 @@ class Work:
             raise TypeError(f"`forward` of {runner.__qualname__} needs `self`: make it a @staticmethod")
         self.listed = request["batch_size"] is not None
         self.batch_size = request["batch_size"] or 1
+        self.spoilt = False
         self.runner = runner
         self.env = env = computation.env()
         conflict({first} & env.keys(), "the item's index", "the env")
         function = runner.forward
         if self.listed and hasattr(runner, "batch_forward"):
             function = runner.batch_forward
-        self.compute = functools.partial(function, **accepted(function, (first,), env))
-        self.hooks = any(own(runner, name) for name in WRITER_HOOKS)
+        self.compute = bind(function, 1, env)
+        self.hooks = any(own(runner, name) for name, _, _ in WRITER_HOOKS)
         self.ours = {"test_set": computation.test_set} if computation.test_set else {}
 
     def answer(self):
@@ -281,15 +291,17 @@ class Work:
     def name_of(self, idx):
         if hasattr(self.runner, "item_name"):
             try:
-                function = self.runner.item_name
-                return str(function(idx, **accepted(function, ("idx",), self.env)))
+                return readable(str(bind(self.runner.item_name, 1, self.env)(idx)))
             except Exception:
                 return None
         return f"{self.computation.test_set}[{idx}]" if self.computation.test_set else None
 
     def failure(self, idx):
         """The exception at hand as an item's fate. A list: what succeeds is an object."""
-        return ["error", exception_text(), self.name_of(idx)]
+        why = exception_text()
+        # After one of these every call of CUDA in this process fails.
+        self.spoilt |= "CUDA error" in why
+        return ["error", why, self.name_of(idx)]
 
     # With the writer hooks of ESPnet3's runners, results go where the runner puts them.
 
@@ -297,27 +309,15 @@ class Work:
         os.makedirs(folder)
         from pathlib import Path
 
-        self.state = {"shard_dir": folder, "records": []}
-        self.named = {"shard_id": int(folder.rpartition(".")[2]), "shard_subdir": ""}
-        self.writers = {}
-        if hasattr(self.runner, "open_writers"):
-            self.writers = self.hook("open_writers", Path(folder)) or {}
-        self.state["_writers"] = self.writers
-
-    def write(self, result):
-        if hasattr(self.runner, "write_record"):
-            self.hook("write_record", self.writers, result, self.state)
-        else:
-            self.state["records"].append(result)
-
-    def close(self):
-        if hasattr(self.runner, "close_writers"):
-            self.hook("close_writers", self.writers, self.state)
-        self.state = self.writers = None
-
-    def hook(self, name, *args):
-        function = getattr(self.runner, name)
-        return function(*args, **accepted(function, (), {**self.named, **self.env}))
+        env = {"shard_id": int(folder.rpartition(".")[2]), "shard_subdir": "", **self.env}
+        open_writers, write_record, close_writers = (
+            bind(getattr(self.runner, name, stand_in), positional, env)
+            for name, positional, stand_in in WRITER_HOOKS
+        )
+        state = {"shard_dir": folder, "records": []}
+        writers = state["_writers"] = open_writers(Path(folder)) or {}
+        self.write = lambda result: write_record(writers, result, state)
+        self.close = lambda: close_writers(writers, state) and None
 
     def forward(self, items):
         """The fate of each item of a batch."""
@@ -326,6 +326,8 @@ class Work:
             try:
                 result = self.compute(idx)
             except BaseException:
+                if FORKED:
+                    raise
                 return [self.failure(idx)]
             return [self.fields(idx, result) if not self.hooks else self.written(idx, result)]
         try:
@@ -344,6 +346,8 @@ class Work:
         except Tainted:
             raise
         except BaseException:
+            if FORKED:
+                raise
             if len(items) == 1:
                 return [self.failure(items[0])]
             print(f"a batch of {len(items)} items failed; trying them one by one", file=sys.stderr)
@@ -355,6 +359,8 @@ class Work:
         try:
             self.write(result)
         except BaseException:
+            if FORKED:
+                raise
             # What it wrote before it failed cannot be taken back: the worker has this part written anew.
             raise Tainted(self.failure(idx)) from None
         return {}
@@ -384,7 +390,11 @@ def exception_text():
         trace = trace.tb_next
     message = "".join(traceback.format_exception_only(kind, error)).strip()
     way = "".join(traceback.format_tb(trace)).rstrip()
-    text = f"{message}\nTraceback (most recent call last):\n{way}" if way else message
+    return readable(f"{message}\nTraceback (most recent call last):\n{way}" if way else message)
+
+
+def readable(text):
+    """Without the surrogates that stand for bytes in file names: UTF-8 has no form for them."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -468,7 +478,9 @@ def send(text, numbers=()):
             piece = piece[os.write(ANSWERS, piece) :]
 
 
-def send_fates(work, items, fates):
+def send_fates(work, items, fates, at_hand):
+    # If one of several results kills this process, nobody could tell which.
+    at_hand[0] = items[0] if len(fates) == 1 else NOTHING
     try:
         encoded = ENCODE(fates)
     except Exception:
@@ -489,15 +501,21 @@ def run(work, items, at_hand):
         try:
             fates += work.forward(batch)
         except Tainted as tainted:
-            send_fates(work, items[sent:], fates)
+            send_fates(work, items[sent:], fates, at_hand)
             send(ENCODE({"tainted": tainted.args[0]}))
             return
+        if FORKED:
+            sys.exit()
+        if work.spoilt:
+            send_fates(work, items[sent:], fates, at_hand)
+            at_hand[0] = NOTHING
+            os._exit(SPOILT)
         if clock() - last > TOGETHER:
-            send_fates(work, items[sent:], fates)
+            send_fates(work, items[sent:], fates, at_hand)
             sent, fates, last = sent + len(fates), [], clock()
-    at_hand[0] = NOTHING
     if fates:
-        send_fates(work, items[sent:], fates)
+        send_fates(work, items[sent:], fates, at_hand)
+    at_hand[0] = NOTHING
 
 
 def merge(request):
@@ -532,11 +550,10 @@ def requests(patience):
 
 
 def main(arguments):
-    end_with(arguments["parent"])
     faulthandler.enable()
     for descriptor in (REQUESTS, ANSWERS, AT_HAND):
         os.set_inheritable(descriptor, False)
-    os.register_at_fork(after_in_child=forget_pipes)
+    os.register_at_fork(after_in_child=forked)
     at_hand = memoryview(mmap.mmap(AT_HAND, mmap.PAGESIZE)).cast("q")
     work = None
     for request in requests(arguments["patience"]):
@@ -556,6 +573,7 @@ def main(arguments):
                 answer = work.open(request["folder"])
             elif do == "close":
                 answer = work.close()
+                work.close = work.write = None
             elif do == "length":
                 answer = Computation(request).length()
             elif do == "merge":
@@ -565,8 +583,15 @@ def main(arguments):
             # In a list, so that nothing is an answer too.
             answer = ENCODE({"ok": [answer]})
         except BaseException:
+            if FORKED:
+                raise
             answer = ENCODE({"failed": exception_text()})
         send(answer)
 
 
 main(json.loads(sys.argv[1]))
+# Taking torch apart takes seconds; what is registered for the end is done, the rest is the system's.
+atexit._run_exitfuncs()
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)

@@ -69,7 +69,7 @@ impl Child {
     pub(super) fn start(python: &str, patience: Option<Duration>, quiet: bool) -> Result<Self> {
         let log = quiet.then(tempfile::tempfile).transpose().context("failed to make a file")?;
         let patience = patience.map(|patience| patience.as_secs());
-        let arguments = json!({"parent": std::process::id(), "patience": patience}).to_string();
+        let arguments = json!({"patience": patience}).to_string();
         let argv = [python, "-c", START, &arguments].map(str::to_owned);
         let mut fed = Fed::start(&argv, log.as_ref())?;
         fed.tell(format!("{:<20}{SOURCE}", SOURCE.len()).as_bytes());

@@ -155,6 +155,13 @@ impl State {
         Ok(())
     }
 
+    /// The process is at something that nobody wants.
+    pub(super) fn abandon(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.kill();
+        }
+    }
+
     /// Something was computed.
     pub(super) fn lives(&mut self) {
         self.idle_deaths = 0;

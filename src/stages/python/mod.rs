@@ -25,7 +25,7 @@ use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
 use crate::record::Record;
 use crate::run_dir::{RunDir, ShardState};
-use crate::stage::{LoadedStage, ParamError};
+use crate::stage::{LoadedStage, ParamError, read_params};
 
 /// The driver's process ends when it was not asked anything for so long: a short run has it at hand
 /// for its merge, and a long one does not keep it on the login node.
@@ -43,6 +43,8 @@ struct Params {
     num_items: Option<u64>,
     #[serde(default)]
     dataset: Value,
+    /// The one test set that is wanted, where the config says so itself.
+    test_set: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -66,14 +68,15 @@ pub(crate) struct Python {
 
 /// Reads the parameters.
 pub(super) fn load(config: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError> {
-    let params: Params = crate::stage::params(config)?;
+    let params: Params = read_params(config)?;
     for (role, Target { target }) in [("provider", &params.provider), ("runner", &params.runner)] {
         if !target.contains('.') {
             let message = format!("must be a class with its module, as in `my_module.{target}`");
             return Err(ParamError { path: format!("{role}._target_"), message });
         }
     }
-    let test_sets = test_sets(&params.dataset).map_err(|message| {
+    let all = if params.test_set.is_none() { &params.dataset } else { &Value::Null };
+    let test_sets = test_sets(all).map_err(|message| {
         let path = "dataset.test".to_owned();
         ParamError { path, message }
     })?;

@@ -3,10 +3,10 @@
 //! ESPnet3 has one such folder a shard, and loses all of it when anything goes wrong. Here a part is
 //! closed now and then; only then are its items recorded, with the folder's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -26,17 +26,35 @@ pub(super) struct Part {
     pub fates: Vec<Outcome>,
 }
 
-/// Brings all files of a folder to disk, and the folders in it.
+/// Brings a part to disk, and the names that lead to it.
 pub(super) fn sync(folder: &Path) -> io::Result<()> {
+    sync_all_in(folder)?;
+    // `parts/WORKER.N`, and `parts`.
+    folder.ancestors().skip(1).take(2).try_for_each(|above| File::open(above)?.sync_all())
+}
+
+fn sync_all_in(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            sync(&entry.path())?;
+            sync_all_in(&entry.path())?;
         } else if entry.file_type()?.is_file() {
             File::open(entry.path())?.sync_data()?;
         }
     }
     File::open(folder)?.sync_all()
+}
+
+/// Removes parts that no record names: killed processes left them.
+fn sweep(run: &RunDir, known: &HashSet<PathBuf>) {
+    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    for worker in list(&run.parts()) {
+        for part in list(&worker.path()).filter(|part| !known.contains(&part.path())) {
+            let _ = fs::remove_dir_all(part.path());
+        }
+        // Gone only if nothing is left in it.
+        let _ = fs::remove_dir(worker.path());
+    }
 }
 
 /// Finds the parts that records name, in their order; records that hold their results themselves go
@@ -46,14 +64,15 @@ pub(super) fn sort(
     run: &RunDir,
     found: &mut Found,
 ) -> Result<()> {
-    let mut files: BTreeMap<String, (std::path::PathBuf, io::BufWriter<File>)> = BTreeMap::new();
+    let mut files: BTreeMap<String, (PathBuf, io::BufWriter<File>)> = BTreeMap::new();
+    let mut known = HashSet::new();
     let sorted = records.into_iter().try_for_each(|record| {
         let mut fields = record?.fields;
         let set = fields.shift_remove("test_set").and_then(|set| Some(set.as_str()?.to_owned()));
         let folders = found.folders.entry(set.clone()).or_default();
         if let Some(part) = fields.get("part").and_then(Value::as_str) {
             let folder = run.root().join(part);
-            if folders.last() != Some(&folder) && !folders.contains(&folder) {
+            if folders.last() != Some(&folder) && known.insert(folder.clone()) {
                 folders.push(folder);
             }
             return Ok(());
@@ -82,7 +101,9 @@ pub(super) fn sort(
         }
         Ok(())
     });
-    if placed.is_err() {
+    if placed.is_ok() {
+        sweep(run, &known);
+    } else {
         for (path, _) in files.values() {
             let _ = fs::remove_file(path);
         }

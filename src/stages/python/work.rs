@@ -152,6 +152,8 @@ impl<'a, 't> Work<'a, 't> {
                     && self.single.contains(idx) == single
                     && !self.apart.contains(idx)
                     && !self.fates.contains_key(idx)
+                    // What is before it is sent before it can die again.
+                    && !self.state.deaths.contains_key(idx)
                     && self.close_before != Some(*idx)
         };
         self.next.iter().copied().take(most).take_while(fits).collect()
@@ -189,6 +191,8 @@ impl<'a, 't> Work<'a, 't> {
                     self.next.drain(..outcomes.len());
                     self.state.lives();
                     if self.deliver(outcomes).is_break() {
+                        // What it still sends of this chunk must not be taken for another's.
+                        self.state.abandon();
                         return Ok(End::Enough);
                     }
                     if let Some(fate) = answer.tainted {
@@ -206,7 +210,7 @@ impl<'a, 't> Work<'a, 't> {
                         at_hand = (now, Instant::now());
                     }
                     let Some(limit) = self.feeder.item_timeout else { continue };
-                    if at_hand.1.elapsed() > limit && now.is_some() {
+                    if at_hand.1.elapsed() > limit {
                         child.kill();
                         return self.lost(&items, done, batch, begin, Some(limit));
                     }
@@ -245,6 +249,8 @@ impl<'a, 't> Work<'a, 't> {
         let position = position.filter(|position| *position >= done);
         self.state.died(position.map(|position| items[position]), &how)?;
         let Some(position) = position else {
+            // A result may have done it, while it was made JSON: alone, it is known whose.
+            self.apart.extend(&items[done..]);
             self.do_again(items[done]);
             return Ok(End::Spoilt);
         };
@@ -287,11 +293,12 @@ impl<'a, 't> Work<'a, 't> {
     /// The part is lost: what it has comes again, and is kept before `culprit`'s turn comes.
     fn do_again(&mut self, culprit: u64) {
         let Some(part) = self.part.take() else { return };
-        for (idx, _) in part.fates.into_iter().rev() {
-            self.next.push_front(idx);
+        for (idx, _) in part.fates.iter().rev() {
+            self.next.push_front(*idx);
         }
         self.close_before = Some(culprit);
-        // Its folder is named by no record; `collect` does not look at it.
+        // No record will name it; what cannot be removed now is swept up by the merge.
+        let _ = std::fs::remove_dir_all(self.feeder.run.root().join(&part.name));
     }
 
     fn deliver(&mut self, outcomes: Vec<Outcome>) -> ControlFlow<()> {
