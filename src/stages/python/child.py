@@ -129,10 +129,11 @@ def static(owner, name):
 
 
 def own(runner, name):
-    """Whether a runner's class, or one it is derived from, overrides what ESPnet3 stands in for."""
+    """Whether a runner's class, or one it is derived from, overrides what ESPnet3's BaseRunner, or
+    one like it, only stands in for."""
     for owner in runner.__mro__:
         if name in vars(owner):
-            return not owner.__module__.startswith("espnet3.parallel.")
+            return owner.__name__ != "BaseRunner"
     return False
 
 
