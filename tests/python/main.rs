@@ -5,8 +5,11 @@
 mod common;
 mod recipe;
 
+mod balance;
 mod batches;
 mod contract;
 mod faults;
+mod hooks;
 mod kill;
 mod records;
+mod test_sets;
