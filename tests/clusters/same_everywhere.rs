@@ -79,8 +79,26 @@ fn cancelled_and_resumed_on(env: &str) {
     recipe.compare();
 }
 
+/// Classes in Python that write their results themselves.
+fn python_on(env: &str) {
+    let classes = "provider: {_target_: squares.Provider}\nrunner: {_target_: squares.Runner}";
+    let program = env!("CARGO_BIN_EXE_espnet3-par").into();
+    let python = "python: /usr/bin/python3\nsize: 100";
+    let config = format!("{classes}\n{python}\n{}", section());
+    let recipe = for_all_users(Recipe::of(program, &config));
+    fs::write(recipe.path("squares.py"), include_str!("squares.py")).expect("writes");
+    let env = format!("parallel.env={env}");
+    recipe.start_run(&["--set", &env]).wait_within(LONG).expect_code(1);
+    let wanted = (0..100).filter(|idx| *idx != 17).map(|idx| format!("{idx} {}\n", idx * idx));
+    let squares = fs::read_to_string(recipe.root.join("squares")).expect("was merged");
+    assert_eq!(squares, wanted.collect::<String>());
+    let errors = fs::read_to_string(recipe.root.join("errors.jsonl")).expect("one failed");
+    assert!(errors.starts_with("{\"idx\":17,\"kind\":\"error\",\"error\":\"ValueError: seventeen"));
+}
+
 fn whole_run_on(env: &str) {
     same_bytes_on(env);
+    python_on(env);
     cancelled_and_resumed_on(env);
 }
 
