@@ -272,6 +272,11 @@ impl RunDir {
         format!("{PARTS}/{worker}.{nth}/split.{first}")
     }
 
+    /// Whether this is such a name.
+    pub(crate) fn is_part(name: &str) -> bool {
+        name.strip_prefix(PARTS).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// What a runner's `merge` returned.
     pub(crate) fn merged(&self) -> PathBuf {
         self.root.join("merged.json")

@@ -65,8 +65,7 @@ fn interrupted() {
 /// The worker dies, and not its Python: that ends too, and another worker goes on.
 #[test]
 fn a_worker_alone() {
-    let config =
-        "n: 30\nnum_items: 30\nseconds: 0.02\nfaults: {20: wait}\nparallel: {env: local, n_workers: 1, shards: 1}";
+    let config = "n: 30\nnum_items: 30\nseconds: 0.02\nfaults: {20: wait}\nparallel: {env: local, n_workers: 1, shards: 1}";
     let Some(recipe) = recipe("faults.Provider", "faults.Runner", config) else { return };
     let call = recipe.start_run(&[]);
     wait_until("item 20 to be at hand", || recipe.noted("forward 20") == 1);

@@ -8,5 +8,6 @@ mod recipe;
 mod batches;
 mod contract;
 mod faults;
+mod hooks;
 mod kill;
 mod records;
