@@ -22,9 +22,9 @@ pub(crate) const FOUND: &str = "found.json";
 /// In the folder of a shard under way: how far each shared file belongs to which record.
 pub(crate) const EXTENTS: &str = "extents.jsonl";
 
+const PARTS: &str = "parts";
 /// What the names of couriers' folders begin with; the worker's random digits follow, so that they
 /// are scratch.
-const PARTS: &str = "parts";
 const FETCHED: &str = ".fetched.";
 
 /// One run of one stage on disk: `output_dir`.
@@ -272,9 +272,20 @@ impl RunDir {
         format!("{PARTS}/{worker}.{nth}/split.{first}")
     }
 
-    /// Whether this is such a name.
+    /// Whether a record's field names a part, and is not a field of the user's.
     pub(crate) fn is_part(name: &str) -> bool {
-        name.strip_prefix(PARTS).is_some_and(|rest| rest.starts_with('/'))
+        let worker = name.strip_prefix(PARTS).and_then(|rest| rest.strip_prefix("/w"));
+        worker.is_some_and(|rest| rest.contains("/split."))
+    }
+
+    /// Whether a run has a file or a folder of this name for itself.
+    pub(crate) fn has(name: &str) -> bool {
+        let run = Self::new("");
+        let folders = [run.shards(), run.workers(), run.jobs(), run.logs(), run.parts()];
+        let files = [run.spec(), run.stop(), run.more(), run.incoming(), run.merged()];
+        let collected = [run.results(), run.errors()];
+        let mut all = folders.iter().chain(&files).chain(&collected);
+        all.any(|path| path.as_os_str() == name)
     }
 
     /// What a runner's `merge` returned.

@@ -5,9 +5,12 @@
 mod common;
 mod recipe;
 
+mod balance;
 mod batches;
 mod contract;
 mod faults;
 mod hooks;
 mod kill;
+mod parts;
 mod records;
+mod test_sets;

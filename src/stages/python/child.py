@@ -127,10 +127,12 @@ def static(owner, name):
 
 
 def own(runner, name):
-    """Whether a runner's class, or one it is derived from, overrides what ESPnet3 stands in for."""
+    """Whether a runner's class, or one it is derived from, overrides what ESPnet3's BaseRunner, or
+    an abstract one like it, only stands in for."""
     for owner in runner.__mro__:
         if name in vars(owner):
-            return not owner.__module__.startswith("espnet3.parallel.")
+            forward = vars(owner).get("forward")
+            return owner.__name__ != "BaseRunner" or not getattr(forward, "__isabstractmethod__", False)
     return False
 
 

@@ -10,6 +10,8 @@ mod part;
 mod work;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 
 use self::child::{Child, Reply};
 use self::feeder::Feeder;
+use self::part::Head;
 use crate::collect::write_to;
 use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
@@ -89,12 +92,14 @@ fn test_sets(dataset: &Value) -> std::result::Result<Vec<String>, String> {
     let Some(sets) = dataset.get("test").and_then(Value::as_array) else { return Ok(Vec::new()) };
     let mut names = Vec::new();
     for (nth, set) in sets.iter().enumerate() {
-        let name = set.get("name").and_then(Value::as_str).filter(|name| is_folder(name));
-        let Some(name) = name else {
+        let Some(name) = set.get("name").and_then(Value::as_str) else {
             return Err(format!(
                 "must name each test set, by the folder for its results, but entry {nth} does not"
             ));
         };
+        if !is_folder(name) {
+            return Err(format!("names a test set {name:?}, which no folder here can be called"));
+        }
         if names.iter().any(|known| known == name) {
             return Err(format!("names the test set `{name}` twice"));
         }
@@ -105,7 +110,10 @@ fn test_sets(dataset: &Value) -> std::result::Result<Vec<String>, String> {
 
 /// Whether results can go to a folder of this name, beside what is ours.
 fn is_folder(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0', '\n'])
+    !name.is_empty()
+        && !name.starts_with('.')
+        && !name.contains(['/', '\0', '\n'])
+        && !RunDir::has(name)
 }
 
 impl Python {
@@ -198,22 +206,23 @@ impl LoadedStage for Python {
 
     fn merge(
         &self,
-        records: &mut dyn Iterator<Item = Result<Record>>,
+        _records: &mut dyn Iterator<Item = Result<Record>>,
         output_dir: &Path,
     ) -> Result<()> {
         let run = RunDir::new(output_dir);
         let mut found = Found::default();
-        // Only what the writer hooks or test sets put there is of interest, in all records or in none.
-        let mut records = records.peekable();
-        let ours = |record: &Record| {
-            record.fields.contains_key("part") || record.fields.contains_key("test_set")
+        let mut lines = BufReader::new(File::open(run.results())?).lines().peekable();
+        // It is so in all records, or in none.
+        let told = match lines.peek() {
+            Some(Ok(line)) => Head::read(line)?.is_told(),
+            _ => true,
         };
-        if matches!(records.peek(), Some(Ok(record)) if !ours(record)) {
+        if told {
+            part::sort(lines, &run, &mut found)?;
+        } else {
             let shards = run.list_shards()?.into_iter().map(|name| name.shard);
             let folders = shards.map(|shard| run.shard(shard, ShardState::Done)).collect();
             found.folders.insert(None, folders);
-        } else {
-            part::sort(records, &run, &mut found)?;
         }
         let mut merged = serde_json::Map::new();
         for (set, folders) in &found.folders {
