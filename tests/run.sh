@@ -51,6 +51,10 @@ recipe() {
     ./recipes/mini_an4_python/run.sh
     diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
         recipes/mini_an4_python/exp/utt2pitch
+    need sox sox
+    log "the recipe in Kaldi's manner"
+    rm -rf recipes/kaldi_style/exp recipes/kaldi_style/data
+    ./recipes/kaldi_style/run.sh
 }
 
 reference() {
