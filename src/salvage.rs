@@ -2,7 +2,8 @@
 //!
 //! A tail can be torn by a crash, and NFS can show a hole of zeros. A record is good when its line
 //! parses, its item belongs to the shard and has no earlier line, and the bytes it put into shared
-//! files are there. Everything kept goes into new files that replace the old ones, so that a worker
+//! files are there. What writer hooks of Python wrote, a part, is kept with all of its items or with
+//! none: what is in its files cannot be told apart. Everything kept goes into new files that replace the old ones, so that a worker
 //! that was only believed dead writes into nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,7 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     let mut extents = read_extents(folder)?;
     let lost = lost_records(folder, &extents)?;
     let place = format!("\"{}", RunDir::committed_file(shard, ""));
+    let torn = torn_parts(&folder.join(RESULTS), items)?;
     let placed: BTreeSet<u64> = extents.iter().map(|extent| extent.idx).collect();
     keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
@@ -70,6 +72,9 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
         }
         // Where its bytes end is lost: they cannot be told from a dead attempt's.
         if !placed.contains(&idx) && memchr::memmem::find(line, place.as_bytes()).is_some() {
+            return false;
+        }
+        if part_of(line).is_some_and(|part| torn.contains(&part.part)) {
             return false;
         }
         let new = insert(&mut kept.items, idx);
@@ -86,6 +91,32 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     keep_extents(folder, &extents)?;
     keep_lines(&folder.join(ERRORS), |idx, _| items.contains(idx) && insert(&mut kept.items, idx))?;
     Ok(kept)
+}
+
+/// What a record says of the part that its item is in.
+#[derive(Deserialize)]
+struct PartOf {
+    part: String,
+    /// How many items the part has.
+    part_items: usize,
+}
+
+fn part_of(line: &[u8]) -> Option<PartOf> {
+    memchr::memmem::find(line, b"\"part_items\":")?;
+    serde_json::from_slice(line).ok().filter(|part: &PartOf| RunDir::is_part(&part.part))
+}
+
+/// The parts that have lost lines: whoever wrote them was killed, or stopped, amid them.
+fn torn_parts(path: &Path, items: &Indices) -> io::Result<BTreeSet<String>> {
+    let mut parts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    each_line(path, |line, item| {
+        if let (true, Some(part)) = (item.is_some_and(|idx| items.contains(idx)), part_of(line)) {
+            let (there, of) = parts.entry(part.part).or_default();
+            (*there, *of) = (*there + 1, part.part_items);
+        }
+        Ok(())
+    })?;
+    Ok(parts.into_iter().filter(|(_, (there, of))| there < of).map(|(part, _)| part).collect())
 }
 
 /// Whether `idx` was not there before.
@@ -108,19 +139,33 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Resu
     if !path.exists() {
         return Ok(());
     }
-    let mut old = BufReader::new(File::open(path)?);
     let scratch = scratch(path);
     let mut new = BufWriter::new(File::create(&scratch)?);
-    let mut line = Vec::new();
-    while old.read_until(b'\n', &mut line)? > 0 {
-        let item = serde_json::from_slice::<ItemOf>(&line);
-        if line.ends_with(b"\n") && item.is_ok_and(|item| keep(item.idx, &line)) {
-            new.write_all(&line)?;
-        }
-        line.clear();
-    }
+    each_line(path, |line, item| match item.is_some_and(|idx| keep(idx, line)) {
+        true => new.write_all(line),
+        false => Ok(()),
+    })?;
     new.into_inner()?.sync_data()?;
     fs::rename(&scratch, path)
+}
+
+/// Each line, and the item that it is of, if it is a good one.
+fn each_line(
+    path: &Path,
+    mut each: impl FnMut(&[u8], Option<u64>) -> io::Result<()>,
+) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut lines = BufReader::new(File::open(path)?);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let whole = line.ends_with(b"\n");
+        let item = serde_json::from_slice::<ItemOf>(&line).ok().filter(|_| whole);
+        each(&line, item.map(|item| item.idx))?;
+        line.clear();
+    }
+    Ok(())
 }
 
 /// What a killed process was writing under another name. One that will not go does no harm.
@@ -210,6 +255,20 @@ mod tests {
         assert_eq!((kept.items, kept.sorted), (vec![0, 1, 2], true));
         let text = fs::read_to_string(folder.path().join(RESULTS)).expect("reads");
         assert_eq!(text, "{\"idx\":0}\n{\"idx\":1}\n{\"idx\":2}\n");
+    }
+
+    #[test]
+    fn a_part_is_kept_whole_or_not_at_all() {
+        let lines = br#"{"idx":0,"part":"parts/w1.1/split.0","part_items":2}
+{"idx":1,"part":"parts/w1.1/split.0","part_items":2}
+{"idx":2,"part":"parts/w1.2/split.2","part_items":3}
+{"idx":4,"part":"parts/w1.2/split.2","part_items":3}
+{"idx":5,"part":"of speech","part_items":3}
+{"idx":6,"part":"parts/w1.3/split.6","part_items":2}
+{"idx":7,"part":"parts/w1.3/split.6","part_ite"#;
+        let folder = folder_with(&[(RESULTS, lines)]);
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [0, 1, 5]);
     }
 
     #[test]

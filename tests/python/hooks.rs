@@ -24,7 +24,7 @@ fn writing(runner: &str, n: u64, faults: &str, config: &str) -> Option<PythonRec
 fn check(recipe: &PythonRecipe, root: &Path, items: impl IntoIterator<Item = u64>) {
     let text = fs::read_to_string(root.join("text")).expect("was merged");
     let mut lines = text.lines();
-    let mut results = String::new();
+    let (mut items_of, mut parts) = (BTreeMap::<String, usize>::new(), Vec::new());
     for idx in items {
         let line = lines.next().unwrap_or_else(|| panic!("no line for item {idx}"));
         let path = line.strip_prefix(&format!("utt{idx} {} ", idx * idx));
@@ -34,10 +34,15 @@ fn check(recipe: &PythonRecipe, root: &Path, items: impl IntoIterator<Item = u64
         assert_eq!(audio, format!("audio of {idx}\n"));
         let folder = Path::new(path).parent().and_then(Path::parent).expect("PART/audio/FILE");
         let part = recipe.path("").join(folder);
-        let part = part.strip_prefix(root).expect("is of this run").display();
-        results += &format!("{{\"idx\":{idx},\"part\":\"{part}\"}}\n");
+        let part = part.strip_prefix(root).expect("is of this run").display().to_string();
+        *items_of.entry(part.clone()).or_default() += 1;
+        parts.push((idx, part));
     }
     assert_eq!(lines.next(), None);
+    let record = |(idx, part): &(u64, String)| {
+        format!("{{\"idx\":{idx},\"part\":\"{part}\",\"part_items\":{}}}\n", items_of[part])
+    };
+    let results: String = parts.iter().map(record).collect();
     assert_same(&fs::read_to_string(root.join("results.jsonl")).expect("collected"), &results);
     let merged: Value =
         serde_json::from_slice(&fs::read(root.join("merged.json")).expect("is there"))

@@ -11,5 +11,6 @@ mod contract;
 mod faults;
 mod hooks;
 mod kill;
+mod parts;
 mod records;
 mod test_sets;

@@ -429,7 +429,7 @@ def plain(value):
         return NUMBERS.take(value) if type(value) is list and len(value) >= MANY else value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if hasattr(type(value), "_metadata") and hasattr(value, "_content"):
+    if type(value).__module__.startswith("omegaconf."):
         from omegaconf import OmegaConf
 
         return OmegaConf.to_container(value, resolve=True)

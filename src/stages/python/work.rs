@@ -364,10 +364,13 @@ impl<'a, 't> Work<'a, 't> {
         }
         let folder = self.feeder.run.root().join(&part.name);
         sync(&folder).with_context(|| format!("failed to sync {}", folder.display()))?;
+        // How many there are: a part of which not all are recorded does not count.
+        let items = part.fates.iter().filter(|(_, fate)| fate.is_ok()).count();
         let fields = match self.feeder.name_of(set) {
-            Some(set) => json!({"test_set": set, "part": part.name}).to_string(),
-            None => json!({"part": part.name}).to_string(),
+            Some(set) => json!({"test_set": set, "part": part.name, "part_items": items}),
+            None => json!({"part": part.name, "part_items": items}),
         };
+        let fields = fields.to_string();
         let kept = |(idx, fate): Outcome| (idx, fate.map(|_| Computed::Json(fields.clone())));
         Ok((self.take)(Some(part.fates.into_iter().map(kept).collect())))
     }
