@@ -140,13 +140,12 @@ impl Fed {
     }
 
     fn ended(&self) -> Result<Said> {
-        if self.handle.wait_timeout(FAREWELL)?.is_none() {
-            self.kill();
-        }
+        let _ = self.handle.wait_timeout(FAREWELL)?;
+        self.kill();
         Ok(Said::Ended(tell(self.handle.wait()?.status)))
     }
 
-    /// Ends it and all in its process group, without asking.
+    /// Ends it and all in its process group, without asking; those, too, that it left behind.
     pub(crate) fn kill(&self) {
         for pid in self.handle.pids() {
             let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
@@ -159,9 +158,8 @@ impl Drop for Fed {
     fn drop(&mut self) {
         // The end of its input asks it to end.
         self.requests = None;
-        if !matches!(self.handle.wait_timeout(FAREWELL), Ok(Some(_))) {
-            self.kill();
-        }
+        let _ = self.handle.wait_timeout(FAREWELL);
+        self.kill();
     }
 }
 

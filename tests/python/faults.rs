@@ -28,6 +28,7 @@ fn each_fault_is_its_items_own() {
         ("interrupt", "error", "KeyboardInterrupt"),
         ("exit in a thread", "died", "exit code 6"),
         ("hang", "timeout", "item_timeout, 1 s"),
+        ("orphan", "died", "exit code 3"),
     ];
     for (fault, kind, words) in table {
         // Each item takes longer than results wait to be sent.
