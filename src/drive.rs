@@ -17,6 +17,7 @@ use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
+use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::{Mark, Progress, Survey, mark};
 use crate::under_way::{UnderWay, cancel_all};
@@ -112,11 +113,11 @@ fn barren(run: &RunDir) -> bool {
 
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
-    config.loaded.validate().map_err(|error| no_input(stage, &error))?;
+    config.loaded.validate().map_err(|error| no_input(&config.stage, &error))?;
     let num_items = config
         .loaded
         .num_items(config.indices.as_ref())
-        .map_err(|error| no_input(stage, &error))?;
+        .map_err(|error| no_input(&config.stage, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -125,19 +126,21 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
         };
         return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
-    let inputs = config.loaded.inputs().map_err(|error| no_input(stage, &error))?;
+    let inputs = config.loaded.inputs().map_err(|error| no_input(&config.stage, &error))?;
     let (stage, params) = (stage.to_owned(), config.params.clone());
     Ok(Fingerprint { stage, params, inputs, num_items, indices })
 }
 
 /// The provider cannot work with what the config says or names.
-fn no_input(stage: &str, error: &anyhow::Error) -> Refused {
+fn no_input(stage: &Stage, error: &anyhow::Error) -> Refused {
     let here = std::env::current_dir().unwrap_or_default();
-    let hint = format!(
-        "see the section `{stage}` of the config; relative paths start at {}",
-        here.display()
-    );
-    Refused::new(format!("stage `{stage}` cannot start: {error:#}"), hint)
+    let Stage { name, .. } = stage;
+    let section = match stage.takes_all {
+        true => "the config".to_owned(),
+        false => format!("the section `{name}` of the config"),
+    };
+    let hint = format!("see {section}; relative paths start at {}", here.display());
+    Refused::new(format!("stage `{name}` cannot start: {error:#}"), hint)
 }
 
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {

@@ -140,8 +140,9 @@ impl Fed {
     }
 
     fn ended(&self) -> Result<Said> {
-        let _ = self.handle.wait_timeout(FAREWELL)?;
-        self.kill();
+        if self.handle.wait_timeout(FAREWELL)?.is_none() {
+            self.kill();
+        }
         Ok(Said::Ended(tell(self.handle.wait()?.status)))
     }
 
