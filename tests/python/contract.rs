@@ -198,3 +198,13 @@ fn in_the_process_of_the_driver() {
     recipe.run(&["--in-process"]).expect_code(0);
     assert_eq!(recipe.results(), squares(0..6));
 }
+
+/// Not once an item, and nobody tries again what cannot work.
+#[test]
+fn an_env_that_fails_in_two_workers() {
+    let config = "n: 500\nnum_items: 500\nparallel: {env: local, n_workers: 2}";
+    let Some(recipe) = recipe("square.Fails", "square.Runner", config) else { return };
+    recipe.run(&[]).expect_code(3).expect_says("2 workers: the env could not be built");
+    assert_eq!(recipe.noted("env built here"), 2);
+    assert!(crate::common::disk::claimed(&recipe.root).is_empty());
+}
