@@ -162,3 +162,49 @@ fn no_such_interpreter() {
     recipe.run(&elsewhere).expect_code(2).expect_says("/no/such/python");
     assert!(!recipe.root.exists());
 }
+
+/// A script that starts Python is as good as Python, as long as nobody stands between.
+#[test]
+fn an_interpreter_in_a_script() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let Some(recipe) = recipe("square.Provider", "square.Runner", SIX) else { return };
+    let python = crate::recipe::python().expect("there is a recipe");
+    let script = |text: String| {
+        let path = recipe.path("python.sh");
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("writes");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(path, executable).expect("it is ours");
+        recipe.run(&["--set", "python=./python.sh"])
+    };
+    let stands_between = script(format!("{python} \"$@\"\nexit $?"));
+    stands_between.expect_code(2).expect_says("start it with `exec` there");
+    script(format!("exec {python} \"$@\"")).expect_code(0);
+    assert_eq!(recipe.results(), squares(0..6));
+}
+
+#[test]
+fn indices_are_a_count() {
+    let Some(recipe) = recipe("square.OnlyLocal", "square.Runner", SIX) else { return };
+    recipe.run(&["--indices", "1,4-5"]).expect_code(0);
+    assert_eq!(recipe.results(), squares([1, 4, 5]));
+    // The worker's alone.
+    assert_eq!(recipe.noted("env built here"), 1);
+}
+
+#[test]
+fn in_the_process_of_the_driver() {
+    let Some(recipe) = recipe("square.Provider", "square.Runner", SIX) else { return };
+    recipe.run(&["--in-process"]).expect_code(0);
+    assert_eq!(recipe.results(), squares(0..6));
+}
+
+/// Not once an item, and nobody tries again what cannot work.
+#[test]
+fn an_env_that_fails_in_two_workers() {
+    let config = "n: 500\nnum_items: 500\nparallel: {env: local, n_workers: 2}";
+    let Some(recipe) = recipe("square.Fails", "square.Runner", config) else { return };
+    recipe.run(&[]).expect_code(3).expect_says("2 workers: the env could not be built");
+    assert_eq!(recipe.noted("env built here"), 2);
+    assert!(crate::common::disk::claimed(&recipe.root).is_empty());
+}

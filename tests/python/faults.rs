@@ -27,13 +27,17 @@ fn each_fault_is_its_items_own() {
         ("memory", "error", "MemoryError"),
         ("interrupt", "error", "KeyboardInterrupt"),
         ("exit in a thread", "died", "exit code 6"),
-        ("hang", "timeout", "item_timeout, 1 s"),
+        ("hang", "timeout", "item_timeout, 2 s"),
+        ("orphan", "died", "exit code 3"),
     ];
     for (fault, kind, words) in table {
         // Each item takes longer than results wait to be sent.
-        let config =
-            "seconds: 0.02\nitem_timeout: 1\nparallel: {env: local, n_workers: 1, shard_size: 4}";
-        let Some(recipe) = faulty(8, &format!("3: {fault}"), config) else { return };
+        let limit = if kind == "timeout" { 2 } else { 60 };
+        let config = format!(
+            "seconds: 0.02\nitem_timeout: {limit}\n\
+             parallel: {{env: local, n_workers: 1, shard_size: 4}}"
+        );
+        let Some(recipe) = faulty(8, &format!("3: {fault}"), &config) else { return };
         recipe.run(&[]).expect_code(1).expect_says("7 of 8 items, 1 failed");
         assert_eq!(recipe.results(), squares((0..8).filter(|idx| *idx != 3)), "{fault}");
         let errors = errors(&recipe.root);
@@ -177,9 +181,8 @@ fn progress_before_a_shard_ends() {
     let config = "seconds: 0.02\nparallel: {env: local, n_workers: 1, shards: 1}";
     let Some(recipe) = faulty(10, "6: wait", config) else { return };
     let call = recipe.start_run(&[]);
-    wait_until("six items to be seen", || {
-        recipe.root.exists() && recipe.status()["items"]["done"] == 6
-    });
+    wait_until("item 6 to be at hand", || recipe.noted("forward 6") == 1);
+    wait_until("six items to be seen", || recipe.status()["items"]["done"] == 6);
     let seen = recipe.status();
     assert_eq!(seen["shards"]["done"], 0, "{seen}");
     std::fs::write(recipe.path("notes.go"), "").expect("writes");

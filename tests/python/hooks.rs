@@ -96,18 +96,19 @@ fn each_fault_takes_its_item_alone() {
         ("raise", "error", "ValueError: corrupt audio"),
         ("_exit", "died", "exit code 3"),
         ("oom", "died", "SIGKILL"),
-        ("hang", "timeout", "item_timeout, 1 s"),
+        ("hang", "timeout", "item_timeout, 2 s"),
         ("write raise", "error", "ValueError: corrupt audio"),
         ("write sys.exit", "error", "SystemExit: 4"),
         ("write _exit", "died", "exit code 3"),
-        ("write hang", "timeout", "item_timeout, 1 s"),
+        ("write hang", "timeout", "item_timeout, 2 s"),
         ("close raise", "error", "ValueError: corrupt audio"),
         ("close _exit", "error", "exit code 3"),
     ];
     for (fault, kind, words) in table {
         let bad = [0, 12, 13, 23];
         let faults = bad.map(|idx| format!("{idx}: {fault}")).join(", ");
-        let config = format!("num_items: 24\nitem_timeout: 1\n{SHARDS_OF_8}");
+        let limit = if kind == "timeout" { 2 } else { 60 };
+        let config = format!("num_items: 24\nitem_timeout: {limit}\n{SHARDS_OF_8}");
         let Some(recipe) = writing("Writes", 24, &faults, &config) else { return };
         recipe.run(&[]).expect_code(1);
         check(&recipe, &recipe.root, without(24, &bad));
@@ -129,8 +130,10 @@ fn killed_and_resumed() {
     let config = format!("num_items: 120\nseconds: 0.01\n{SHARDS_OF_8}");
     let Some(recipe) = writing("Writes", 120, "", &config) else { return };
     for round in 0..5 {
+        recipe.forget_notes();
         let call = recipe.start_run(&[]);
-        std::thread::sleep(Duration::from_millis(150 + 37 * round));
+        wait_until("an item to be at hand", || !recipe.computed().is_empty());
+        std::thread::sleep(Duration::from_millis(37 * round));
         kill_all(&recipe.root, Some(call.pid()));
         wait_until("the Python processes to be gone", || recipe.pythons().is_empty());
     }

@@ -78,9 +78,9 @@ fn what_json_has_no_form_for_fails_its_item() {
 #[test]
 fn a_result_that_kills_or_hangs_while_it_is_read() {
     for (cases, kind, words) in
-        [("deadly", "died", "exit code 9"), ("endless", "timeout", "item_timeout, 1 s")]
+        [("deadly", "died", "exit code 9"), ("endless", "timeout", "item_timeout, 2 s")]
     {
-        let config = format!("cases: {cases}\nitem_timeout: 1\n{ONE}");
+        let config = format!("cases: {cases}\nitem_timeout: 2\n{ONE}");
         let Some(recipe) = recipe("results.Provider", "results.Runner", &config) else { return };
         recipe.run(&[]).expect_code(1);
         let value = |idx| format!("{{\"idx\":{idx},\"value\":{idx}}}\n");

@@ -15,9 +15,9 @@ use crate::launch::{Fed, Said};
 const SOURCE: &str = include_str!("child.py");
 
 /// Reads the rest of the program from the pipe: `ps` shows this line and not all of it.
-const START: &str = "import os
+const START: &str = "import os, sys
 size = int(os.read(3, 20)); code = b''
-while len(code) < size: code += os.read(3, size - len(code))
+while len(code) < size: code += os.read(3, size - len(code)) or sys.exit()
 exec(compile(code, 'espnet3_par_child.py', 'exec'))";
 
 /// Long enough for any answer that is not a computation's; each look is this long.

@@ -56,9 +56,12 @@ def fail(how, idx):
     if how == "exit in a thread":
         threading.Thread(target=os._exit, args=[6]).start()
         time.sleep(60)
-    if how == "hang":
-        # With a program that hangs, too.
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "espnet3_par_child"])
+    if how in ("hang", "orphan"):
+        # With a program that hangs, too; the test looks for this word.
+        sleep = "import time; time.sleep(600)"
+        child = subprocess.Popen([sys.executable, "-c", sleep, "espnet3_par_child"])
+        if how == "orphan":
+            os._exit(3)
         child.wait()
     if how == "once":
         # As of a node that had too little memory just then.
