@@ -23,7 +23,7 @@ mod program;
 mod script;
 
 pub(crate) use fed::{Fed, Said};
-pub(crate) use group::Group;
+pub(crate) use group::{Group, kill_all_groups};
 pub(crate) use program::{Program, is_there, told};
 pub(crate) use script::run_script;
 

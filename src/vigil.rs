@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use crate::deadline::{Deadline, NO_TIME};
 use crate::in_hand::InHand;
+use crate::launch::kill_all_groups;
 use crate::log::log;
 use crate::roster::{Ended, LEASE_TOUCH, Worker, touch};
 use crate::run_dir::RunDir;
@@ -131,6 +132,8 @@ impl Watch {
     /// kept: nothing can be written any more.
     fn leave(&self, why: &str, status: i32) -> ! {
         let mut hand = self.in_hand.lock();
+        // Before anybody else can begin what they are at.
+        kill_all_groups();
         if let Some(writer) = hand.take() {
             let shard = writer.claim.shard;
             match writer.give_back() {

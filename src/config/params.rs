@@ -30,7 +30,11 @@ pub(super) fn load(
         None => Map::new(),
     };
     if stage.takes_all {
-        params.retain(|key, _| !keys::TOP.contains(&key.as_str()) && !key.starts_with("parallel"));
+        params.retain(|key, value| {
+            let where_to =
+                key == "parallel" || key.starts_with("parallel_") && value.get("env").is_some();
+            !where_to && !keys::TOP.contains(&key.as_str())
+        });
     }
     let params = Value::Object(params);
     let mut trial = params.clone();

@@ -251,7 +251,11 @@ pub(super) fn near_misses(
             _ => names::nearest(key, ours()).filter(given).map(str::to_owned),
         };
         if let Some(near) = near.filter(|_| !known) {
-            let message = format!("nothing reads the top-level key `{key}`");
+            let reader = match stage {
+                Some(stage) if stage.takes_all => "only the provider",
+                _ => "nothing",
+            };
+            let message = format!("{reader} reads the top-level key `{key}`");
             let hint = format!("did you mean `{near}`?");
             checker.tell(Severity::Warning, &[key.to_owned()], Part::Key, message, Some(hint));
         }

@@ -150,6 +150,8 @@ impl Fed {
     /// Ends it and all that it has started, without asking.
     pub(crate) fn kill(&self) {
         self.group.kill();
+        // It may have left the group.
+        let _ = self.handle.kill();
     }
 }
 

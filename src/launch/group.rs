@@ -1,11 +1,13 @@
 //! A process group for the programs that compute items, which does not outlive this process.
 
+use std::collections::BTreeSet;
 use std::io::{PipeWriter, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -28,6 +30,16 @@ pub(crate) struct Group {
     kept: bool,
     bell: UnixStream,
     ringing: SigId,
+}
+
+/// The groups of this process.
+static ALL: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Kills all groups of this process, which is about to end: nothing that it computes goes on.
+pub(crate) fn kill_all_groups() {
+    for group in ALL.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+    }
 }
 
 impl Group {
@@ -53,7 +65,11 @@ impl Group {
             .spawn()
             .with_context(what);
         match keeper {
-            Ok(keeper) => Ok(Self { keeper, _lifeline: lifeline, kept: true, bell, ringing }),
+            Ok(keeper) => {
+                let group = keeper.id().cast_signed();
+                ALL.lock().unwrap_or_else(PoisonError::into_inner).insert(group);
+                Ok(Self { keeper, _lifeline: lifeline, kept: true, bell, ringing })
+            }
             Err(error) => {
                 signal_hook::low_level::unregister(ringing);
                 Err(error)
@@ -97,6 +113,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        // While its keeper is not waited for, its number is nobody else's.
+        ALL.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id());
         if self.kept {
             self.kill();
         }

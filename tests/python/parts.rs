@@ -1,12 +1,7 @@
 //! A run that ends while the records of a part are written: what is merged has each item once.
 
 use std::fs;
-use std::io::BufRead;
 
-use crate::common::disk::{claimed, recorded};
-use crate::common::processes::kill_all;
-use crate::common::recipe::Call;
-use crate::common::until::wait_until;
 use crate::recipe::{PythonRecipe, recipe};
 
 fn hooked(config: &str) -> Option<PythonRecipe> {
@@ -34,37 +29,23 @@ fn stopped_amid_a_part() {
     assert_merged(&recipe, (0..10).filter(|idx| *idx != 5));
 }
 
-/// So many records of one part that they are not written at once.
-const MANY: u64 = 100_000;
-
-/// Starts a run, ends it when some records of its one part are on disk, and runs again.
-fn ended_amid_a_part(end: impl FnOnce(&PythonRecipe, Call)) {
-    let config = format!("n: {MANY}\nparallel: {{env: local, n_workers: 1, shards: 1}}");
-    let Some(recipe) = hooked(&config) else { return };
-    let call = recipe.start_run(&[]);
-    let lines = || {
-        let folders = claimed(&recipe.root).into_iter();
-        let files = folders.map(|name| recipe.root.join("shards").join(name).join("results.jsonl"));
-        files.filter_map(|file| fs::read(file).ok()).map(|text| text.lines().count()).sum::<usize>()
-    };
-    wait_until("records of the part to be there", || lines() > 0);
-    end(&recipe, call);
-    wait_until("the Python processes to be gone", || recipe.pythons().is_empty());
-    let there = recorded(&recipe.root).len() as u64;
-    assert!(there > 0 && there < MANY, "{there} items: it did not end amid the part");
-    recipe.run(&[]).expect_code(0);
-    assert_merged(&recipe, 0..MANY);
-}
-
+/// What a kill leaves while the records of a part are written: some of them, and the part whole.
 #[test]
 fn killed_amid_a_part() {
-    ended_amid_a_part(|recipe, call| kill_all(&recipe.root, Some(call.pid())));
-}
-
-#[test]
-fn interrupted_amid_a_part() {
-    ended_amid_a_part(|_, call| {
-        call.signal_group(nix::sys::signal::Signal::SIGINT);
-        call.wait().expect_code(130);
-    });
+    let config = "n: 100\nparallel: {env: local, n_workers: 1, shards: 1}";
+    let Some(recipe) = hooked(config) else { return };
+    recipe.run(&[]).expect_code(0);
+    let worker = fs::read_dir(recipe.root.join("workers")).expect("is there").next();
+    let worker = worker.expect("one worked").expect("can be read").path();
+    let worker = worker.file_stem().expect("its name").to_str().expect("is UTF-8").to_owned();
+    for kept in [1, 60, 99] {
+        let done = recipe.root.join("shards/split.0");
+        let text = fs::read_to_string(done.join("results.jsonl")).expect("is there");
+        let some: String = text.split_inclusive('\n').take(kept).collect();
+        fs::write(done.join("results.jsonl"), some).expect("writes");
+        let under_way = recipe.root.join(format!("shards/split.0.1.{worker}"));
+        fs::rename(done, under_way).expect("renames");
+        recipe.run(&[]).expect_code(0);
+        assert_merged(&recipe, 0..100);
+    }
 }

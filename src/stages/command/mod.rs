@@ -149,6 +149,12 @@ impl LoadedStage for Command {
                 there(program)?;
             }
             let manifest = self.manifest()?.clone();
+            if self.inputs()? != *place.inputs {
+                let path = self.params.manifest.display();
+                bail!(
+                    "{path} is not what it was when the run was planned; its items may be others"
+                );
+            }
             let programs: Box<dyn Programs> = match self.params.mode {
                 Mode::Each => Box::new(Each::new(&self.params, timeout)?),
                 Mode::Stream => Box::new(Stream::new(&self.params, timeout)?),

@@ -27,10 +27,10 @@ NOTHING = -1
 OURS = (lambda: None).__code__.co_filename
 # Results wait no longer than this for the next one, in seconds, to be sent together.
 TOGETHER = 0.01
-# How a process ends that cannot compute any more; the next one goes on.
-SPOILT = 70
 # From so many floats on a list goes as numbers: the worker writes them faster than Python can.
 MANY = 32
+# After so long, in seconds, the rest of the items is given back: the worker may want a part closed.
+LONG = 1.0
 # What ESPnet3's BaseRunner only stands in for; a class that has its own wants it called.
 # With the number of arguments that are not taken from the env, and the stand-ins.
 WRITER_HOOKS = (
@@ -57,6 +57,8 @@ def forked():
     """In a forked child: the worker must see the end of this process, not of its children; and a child
     that leaves `forward` has no more to do here."""
     global FORKED
+    if FORKED:
+        return
     FORKED = True
     for descriptor in (REQUESTS, ANSWERS):
         os.close(descriptor)
@@ -170,7 +172,6 @@ class Computation:
         self.params = dict(self.sections["provider"].pop("params", None) or {})
         if "input_key" in config:
             self.params.update(espnet3_inference_params(config))
-        self.batch_size = config.get("batch_size")
 
     @functools.cached_property
     def provider(self):
@@ -194,7 +195,6 @@ class Computation:
         offered = {
             "provider": Later(lambda: self.provider),
             "output_dir": self.output_dir,
-            "batch_size": self.batch_size,
         }
         if "input_key" in self.params:
             keys = {"hyp_key": self.params["output_keys"] or [], "ref_key": []}
@@ -480,7 +480,7 @@ def send(text, numbers=()):
             piece = piece[os.write(ANSWERS, piece) :]
 
 
-def send_fates(work, items, fates, at_hand):
+def send_fates(work, items, fates, at_hand, more=b""):
     # If one of several results kills this process, nobody could tell which.
     at_hand[0] = items[0] if len(fates) == 1 else NOTHING
     try:
@@ -489,14 +489,16 @@ def send_fates(work, items, fates, at_hand):
         # One of them is no JSON as it is: find out which.
         encoded = b"[" + b",".join(encode_fate(work, *each) for each in zip(items, fates)) + b"]"
     numbers = NUMBERS.hand_over()
-    head = ENCODE({"word": NUMBERS.word, "floats": [len(each) for each in numbers]}) if numbers else b"{}"
-    send(b'%s%s"done":%s}' % (head[:-1], b"," if numbers else b"", encoded), numbers)
+    if numbers:
+        more += b'"word":%s,"floats":%s,' % (ENCODE(NUMBERS.word), ENCODE([len(each) for each in numbers]))
+    send(b'{%s"done":%s}' % (more, encoded), numbers)
 
 
 def run(work, items, at_hand):
     """Computes items, and sends what is done every now and then."""
     NUMBERS.wanted = True
-    sent, fates, last, clock = 0, [], time.monotonic(), time.monotonic
+    sent, fates, clock = 0, [], time.monotonic
+    begun = last = clock()
     for start in range(0, len(items), work.batch_size):
         batch = items[start : start + work.batch_size]
         at_hand[0] = batch[0]
@@ -508,10 +510,10 @@ def run(work, items, at_hand):
             return
         if FORKED:
             sys.exit()
-        if work.spoilt:
-            send_fates(work, items[sent:], fates, at_hand)
+        if work.spoilt or clock() - begun > LONG:
+            send_fates(work, items[sent:], fates, at_hand, b'"spoilt":true,' if work.spoilt else b'"paused":true,')
             at_hand[0] = NOTHING
-            os._exit(SPOILT)
+            return
         if clock() - last > TOGETHER:
             send_fates(work, items[sent:], fates, at_hand)
             sent, fates, last = sent + len(fates), [], clock()
@@ -553,6 +555,8 @@ def requests(patience):
 
 def main(arguments):
     faulthandler.enable()
+    # What is said right before a crash is said.
+    sys.stdout.reconfigure(line_buffering=True)
     for descriptor in (REQUESTS, ANSWERS, AT_HAND):
         os.set_inheritable(descriptor, False)
     os.register_at_fork(after_in_child=forked)

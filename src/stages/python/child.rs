@@ -44,6 +44,12 @@ pub(super) struct Answer<'a> {
     /// The length of each list; the numbers are behind the message's first line.
     #[serde(default)]
     pub floats: Vec<usize>,
+    /// No more comes, though items are left: they are asked for again.
+    #[serde(default)]
+    pub paused: bool,
+    /// The process cannot compute any more.
+    #[serde(default)]
+    pub spoilt: bool,
     /// The fate of the item whose writer failed.
     #[serde(borrow)]
     pub tainted: Option<&'a RawValue>,

@@ -1,7 +1,7 @@
 //! The Python process of a worker: started when there is an item for it, again when it died, and
 //! with another env when the items are another test set's.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,8 +41,8 @@ pub(super) struct State {
     test_set: Option<usize>,
     /// The runner writes its results itself, by writer hooks.
     pub hooks: bool,
-    /// How often a process died at an item.
-    pub deaths: BTreeMap<u64, u32>,
+    /// The items that a process died at.
+    pub deadly: BTreeSet<u64>,
     /// How many processes in a row died at none.
     idle_deaths: u32,
     /// How many parts were begun.
@@ -123,11 +123,6 @@ impl Feeder {
         state.child.as_mut().context("it was just made ready")
     }
 
-    /// The process, dead or alive.
-    pub(super) fn ready_or_dead<'s>(&self, state: &'s State) -> Option<&'s Child> {
-        state.child.as_ref()
-    }
-
     fn output_dir(&self, test_set: Option<&str>) -> PathBuf {
         let root = self.run.root();
         test_set.map_or_else(|| root.to_owned(), |name| root.join(name))
@@ -143,7 +138,6 @@ impl State {
         self.child = None;
         if let Some(idx) = at {
             self.idle_deaths = 0;
-            *self.deaths.entry(idx).or_default() += 1;
             log(&format!("the Python process died at item {idx}: {how}; starting another"));
             return Ok(());
         }
@@ -153,6 +147,17 @@ impl State {
         }
         log(&format!("the Python process died at no item: {how}; starting another"));
         Ok(())
+    }
+
+    /// The process, dead or alive.
+    pub(super) fn child(&self) -> Option<&Child> {
+        self.child.as_ref()
+    }
+
+    /// Notes that a process died at an item alone, and tells whether it is not the first: then it is
+    /// because of it.
+    pub(super) fn dies_again_at(&mut self, idx: u64) -> bool {
+        !self.deadly.insert(idx)
     }
 
     /// The process is at something that nobody wants.

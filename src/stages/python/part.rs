@@ -45,18 +45,6 @@ fn sync_all_in(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Removes parts that no record names: killed processes left them.
-fn sweep(run: &RunDir, known: &HashSet<PathBuf>) {
-    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
-    for worker in list(&run.parts()) {
-        for part in list(&worker.path()).filter(|part| !known.contains(&part.path())) {
-            let _ = fs::remove_dir_all(part.path());
-        }
-        // Gone only if nothing is left in it.
-        let _ = fs::remove_dir(worker.path());
-    }
-}
-
 /// What of a record's line is ours, and not what `forward` returned.
 #[derive(Deserialize)]
 pub(super) struct Head {
@@ -134,9 +122,7 @@ pub(super) fn sort(
         }
         Ok(())
     });
-    if placed.is_ok() {
-        sweep(run, &known);
-    } else {
+    if placed.is_err() {
         for (path, _) in files.values() {
             let _ = fs::remove_file(path);
         }

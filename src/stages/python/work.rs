@@ -26,8 +26,8 @@ const LARGEST_CHUNK: usize = 16_384;
 /// A part is closed after so long: what a killed worker computes again.
 const PART: Duration = Duration::from_secs(30);
 
-/// A process that dies at an item twice does so because of it.
-const DEATHS: u32 = 2;
+/// And after so many items: they are in memory until then.
+const PART_ITEMS: usize = 10_000;
 
 /// Between two looks whether the item at hand takes too long.
 const LOOK: Duration = Duration::from_millis(100);
@@ -139,6 +139,7 @@ impl<'a, 't> Work<'a, 't> {
             || self.apart.contains(&first)
             || self.apart.contains(&last)
             || part.begun.elapsed() >= PART
+            || part.fates.len() >= PART_ITEMS
     }
 
     /// What is sent together: of one test set, alike in how it is sent, clear of what is known already.
@@ -153,7 +154,7 @@ impl<'a, 't> Work<'a, 't> {
                     && !self.apart.contains(idx)
                     && !self.fates.contains_key(idx)
                     // What is before it is sent before it can die again.
-                    && !self.state.deaths.contains_key(idx)
+                    && !self.state.deadly.contains(idx)
                     && self.close_before != Some(*idx)
         };
         self.next.iter().copied().take(most).take_while(fits).collect()
@@ -178,6 +179,7 @@ impl<'a, 't> Work<'a, 't> {
             let child = self.feeder.ready(self.state, set)?;
             match child.listen(LOOK)? {
                 Said::Message(message) => {
+                    at_hand = (child.at_hand()?, Instant::now());
                     let (answer, numbers) = Answer::parse(&message)?;
                     let lists = Lists::new(&answer, numbers)?;
                     let fates = answer.done.unwrap_or_default();
@@ -195,6 +197,15 @@ impl<'a, 't> Work<'a, 't> {
                         self.state.abandon();
                         return Ok(End::Enough);
                     }
+                    if answer.spoilt {
+                        log("the Python process cannot go on; starting another");
+                        self.state.abandon();
+                        self.do_again(items[done - 1]);
+                        return Ok(End::Spoilt);
+                    }
+                    if answer.paused {
+                        break;
+                    }
                     if let Some(fate) = answer.tainted {
                         let batch = self.batch_of(&items, done, batch);
                         if let Err(failure) = lists.read_fate(fate)? {
@@ -209,10 +220,9 @@ impl<'a, 't> Work<'a, 't> {
                     if at_hand.0 != now {
                         at_hand = (now, Instant::now());
                     }
-                    let Some(limit) = self.feeder.item_timeout else { continue };
-                    if at_hand.1.elapsed() > limit {
+                    if self.feeder.item_timeout.is_some_and(|limit| at_hand.1.elapsed() > limit) {
                         child.kill();
-                        return self.lost(&items, done, batch, begin, Some(limit));
+                        return self.lost(&items, done, batch, begin, now);
                     }
                 }
                 Said::Ended(_) => return self.lost(&items, done, batch, begin, None),
@@ -226,18 +236,18 @@ impl<'a, 't> Work<'a, 't> {
         Ok(End::Done)
     }
 
-    /// The process died, or was killed after `limit`, with `items` from `done` on not answered.
+    /// The process died, or was killed for being too long at the item `timed` of its test set, with
+    /// `items` from `done` on not answered.
     fn lost(
         &mut self,
         items: &[u64],
         done: usize,
         batch: usize,
         begin: u64,
-        limit: Option<Duration>,
+        timed: Option<u64>,
     ) -> Result<End> {
-        let child = self.feeder.ready_or_dead(self.state);
-        let child = child.context("there is no process to have died")?;
-        let at = child.at_hand()?.map(|idx| idx + begin);
+        let child = self.state.child().context("there is no process to have died")?;
+        let at = timed.or(child.at_hand()?).map(|idx| idx + begin);
         let how = loop {
             match child.listen(LOOK)? {
                 Said::Ended(how) => break how,
@@ -256,11 +266,13 @@ impl<'a, 't> Work<'a, 't> {
         };
         let culprit = items[position];
         let batch = self.batch_of(items, position, batch).to_vec();
-        if let Some(limit) = limit {
-            let seconds = limit.as_secs();
+        if timed.is_some() {
+            let seconds = self.feeder.item_timeout.unwrap_or_default().as_secs();
             let why = format!("took longer than item_timeout, {seconds} s; its process was killed");
             self.blame(&batch, Failure::new(ErrorKind::Timeout, why));
-        } else if batch.len() > 1 || self.state.deaths.get(&culprit) >= Some(&DEATHS) {
+        } else if batch.len() > 1 {
+            self.blame(&batch, Failure::new(ErrorKind::Died, how));
+        } else if self.state.dies_again_at(culprit) {
             let why = format!("the Python process died at this item twice ({how})");
             self.blame(&batch, Failure::new(ErrorKind::Died, why));
         }
@@ -293,11 +305,14 @@ impl<'a, 't> Work<'a, 't> {
     /// The part is lost: what it has comes again, and is kept before `culprit`'s turn comes.
     fn do_again(&mut self, culprit: u64) {
         let Some(part) = self.part.take() else { return };
-        for (idx, _) in part.fates.iter().rev() {
-            self.next.push_front(*idx);
+        for (idx, fate) in part.fates.into_iter().rev() {
+            self.next.push_front(idx);
+            if let Err(failure) = fate {
+                self.fates.insert(idx, failure);
+            }
         }
         self.close_before = Some(culprit);
-        // No record will name it; what cannot be removed now is swept up by the merge.
+        // No record will name it.
         let _ = std::fs::remove_dir_all(self.feeder.run.root().join(&part.name));
     }
 
