@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -35,8 +36,12 @@ pub(crate) struct Group {
 /// The groups of this process.
 static ALL: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// Set when all of them are killed.
+static OVER: AtomicBool = AtomicBool::new(false);
+
 /// Kills all groups of this process, which is about to end: nothing that it computes goes on.
 pub(crate) fn kill_all_groups() {
+    OVER.store(true, Ordering::SeqCst);
     for group in ALL.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
     }
@@ -104,8 +109,12 @@ impl Group {
         let _ = killpg(Pid::from_raw(self.id()), Signal::SIGKILL);
     }
 
-    /// Leaves what is in it alone from now on.
+    /// Leaves what is in it alone from now on. Does not return where this process is about to end: what
+    /// was in the group was killed, and nobody is to be told that it ended.
     pub(super) fn let_go(mut self) {
+        while OVER.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
         let _ = self.keeper.kill();
         self.kept = false;
     }

@@ -68,7 +68,10 @@ impl PythonRecipe {
         let args = [&["run", "conf.yaml", "--set", &output_dir], more].concat();
         self.start_with(&args, |command| {
             let classes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/classes");
-            command.env("PYTHONPATH", classes).env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+                .env_remove("PYTHONUNBUFFERED")
+                .env("PYTHONPATH", classes)
+                .env("PYTHONDONTWRITEBYTECODE", "1");
             command.env("NOTES", self.path("notes"));
         })
     }

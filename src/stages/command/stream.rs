@@ -175,6 +175,12 @@ impl Stream {
             let program = &self.argv[0];
             let Some(why) = why else {
                 let seconds = self.timeout.unwrap_or_default().as_secs();
+                if !self.answered.load(Ordering::Relaxed) && self.one_more_barren() {
+                    bail!(Failure::fatal(format!(
+                        "`{program}` has not answered any of {BARREN} items in {seconds} s each \
+                         (`item_timeout`); does it take longer to load? {complaint}"
+                    )));
+                }
                 bail!(Failure::new(
                     ErrorKind::Timeout,
                     format!(
@@ -211,12 +217,17 @@ impl Stream {
                 told(status)
             )));
         }
-        if self.died.fetch_add(1, Ordering::Relaxed) + 1 >= BARREN {
+        if self.one_more_barren() {
             bail!(Failure::fatal(format!(
                 "`{command}` died at {BARREN} items and answered none: {why}: {complaint}"
             )));
         }
         Ok(())
+    }
+
+    /// A program ended before any has answered; whether it is one too many.
+    fn one_more_barren(&self) -> bool {
+        self.died.fetch_add(1, Ordering::Relaxed) + 1 >= BARREN
     }
 
     /// The record that an answer is.
