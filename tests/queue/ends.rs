@@ -176,7 +176,8 @@ fn ctrl_c_ends_all_jobs() {
     call.wait().expect_code(130);
     wait_until("the jobs to end", || !pids.iter().any(lives));
     // A log without an end: this job was not done.
-    assert!(!steps.read("x.1.log").contains("# Ended"));
+    let log = steps.read("x.1.log");
+    assert!(!log.contains("# Ended"), "{log}");
 }
 
 #[test]
