@@ -51,6 +51,18 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// The env cannot be built, and this is why: no item can be computed.
+#[derive(Debug)]
+pub(crate) struct NoEnv(pub String);
+
+impl std::fmt::Display for NoEnv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoEnv {}
+
 /// An item's result.
 pub(crate) enum Computed {
     Record(Record),
@@ -81,7 +93,8 @@ pub(crate) trait Computer {
     /// Computes `items` in order, until `take` breaks or there is no time for more.
     ///
     /// # Errors
-    /// When nothing can be computed, whatever the item.
+    /// [`NoEnv`], where the env is built for the first item; when nothing can be computed, whatever the
+    /// item.
     fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) -> Result<()>;
 
     /// What a person calls the item, where the stage says so.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 
-use crate::computer::{Alone, Computed, Computer, Failure, Outcome};
+use crate::computer::{Alone, Computed, Computer, Failure, NoEnv, Outcome};
 use crate::config::OnItemError;
 use crate::failures::Failures;
 use crate::in_hand::InHand;
@@ -22,8 +22,8 @@ pub(crate) enum Left {
     Lost,
     /// The next item would not be done before the time limit.
     NoTime,
-    /// The env cannot be built, or be worked with.
-    Unfit(String),
+    /// The env cannot be built.
+    NoEnv(String),
     /// The worker was asked to end, and gave it back.
     Stopped(Stop),
 }
@@ -64,7 +64,7 @@ impl ShardWork<'_> {
         };
         match computer.compute(&mut pending.into_iter(), &mut take) {
             Ok(()) => left,
-            Err(error) => Ok(Some(Left::Unfit(format!("{error:#}")))),
+            Err(error) => error.downcast().map(|NoEnv(why)| Some(Left::NoEnv(why))),
         }
     }
 

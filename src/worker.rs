@@ -135,7 +135,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
                 give_back(in_hand)?;
                 log(&format!("shard {shard}: given back"));
             }
-            Some(Left::Unfit(error)) => {
+            Some(Left::NoEnv(error)) => {
                 give_back(in_hand)?;
                 return Ok(Ended::EnvFailed { error });
             }

@@ -107,7 +107,11 @@ fn an_env_that_cannot_be_built() {
 #[test]
 fn an_env_that_kills() {
     refused("square.Dies", "square.Runner", SIX, &["exit code 7"]);
-    unfit("square.Dies", "square.Runner", &["while it built the env: exit code 7"]);
+    unfit(
+        "square.Dies",
+        "square.Runner",
+        &["could not be built: the Python process died: exit code 7"],
+    );
 }
 
 #[test]

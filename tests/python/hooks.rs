@@ -103,11 +103,12 @@ fn each_fault_takes_its_item_alone() {
         ("write hang", "timeout", "item_timeout, 2 s"),
         ("close raise", "error", "ValueError: corrupt audio"),
         ("close _exit", "error", "exit code 3"),
+        ("close hang", "error", "longer than item_timeout"),
     ];
     for (fault, kind, words) in table {
         let bad = [0, 12, 13, 23];
         let faults = bad.map(|idx| format!("{idx}: {fault}")).join(", ");
-        let limit = if kind == "timeout" { 2 } else { 60 };
+        let limit = if fault.ends_with("hang") { 2 } else { 60 };
         let config = format!("num_items: 24\nitem_timeout: {limit}\n{SHARDS_OF_8}");
         let Some(recipe) = writing("Writes", 24, &faults, &config) else { return };
         recipe.run(&[]).expect_code(1);

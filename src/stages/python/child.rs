@@ -20,7 +20,7 @@ size = int(os.read(3, 20)); code = b''
 while len(code) < size: code += os.read(3, size - len(code)) or sys.exit()
 exec(compile(code, 'espnet3_par_child.py', 'exec'))";
 
-/// Long enough for any answer that is not a computation's; each look is this long.
+/// Where there is no limit, each wait is this long.
 const WHILE: Duration = Duration::from_secs(3600);
 
 /// So much of what a process said before it died is shown.
@@ -82,11 +82,16 @@ impl Child {
         Ok(Self { fed, log })
     }
 
-    /// Sends a request and waits for what comes of it, however long.
-    pub(super) fn ask(&mut self, request: &Value) -> Result<Reply> {
+    /// Sends a request and waits for what comes of it, however long, or until `limit`: then the process
+    /// is killed.
+    pub(super) fn ask(&mut self, request: &Value, limit: Option<Duration>) -> Result<Reply> {
         self.tell(request);
         loop {
-            match self.listen(WHILE)? {
+            match self.listen(limit.unwrap_or(WHILE))? {
+                Said::Nothing if limit.is_some() => {
+                    self.kill();
+                    return Ok(Reply::Died("it took longer than item_timeout".to_owned()));
+                }
                 Said::Nothing => {}
                 Said::Ended(how) => return Ok(Reply::Died(how + &self.last_words())),
                 Said::Message(message) => {

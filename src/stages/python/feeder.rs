@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::child::{Child, Reply};
 use super::work::Work;
 use super::{from_here, request};
-use crate::computer::{Alone, Computer, Take, Workplace};
+use crate::computer::{Alone, Computer, NoEnv, Take, Workplace};
 use crate::deadline::Deadline;
 use crate::log::log;
 use crate::run_dir::RunDir;
@@ -87,40 +87,45 @@ impl Feeder {
     /// The process, with the env of a test set.
     ///
     /// # Errors
-    /// When the env cannot be built.
+    /// [`NoEnv`].
     pub(super) fn ready<'s>(
         &self,
         state: &'s mut State,
         test_set: Option<usize>,
     ) -> Result<&'s mut Child> {
         if state.child.is_none() || state.test_set != test_set {
-            let start = Instant::now();
-            let mut child = match state.child.take() {
-                Some(child) => child,
-                None => Child::start(&self.python, None, false)?,
-            };
-            let name = self.name_of(test_set);
-            let output_dir = self.output_dir(name);
-            let mut request = request(&self.config, "env", name, from_here(&output_dir));
-            request["batch_size"] = json!(self.batch_size);
-            let answer = match child.ask(&request)? {
-                Reply::Ok(answer) => answer,
-                Reply::Failed(why) => bail!(why),
-                Reply::Died(how) => bail!("the Python process died while it built the env: {how}"),
-            };
-            let what = name.map(|name| format!(" of test set {name}")).unwrap_or_default();
-            log(&format!("env{what} built in {:.3} s", start.elapsed().as_secs_f64()));
-            state.hooks = answer["hooks"] == true;
-            if state.hooks && self.run.more().exists() {
-                bail!(
-                    "the runner's writer hooks write where other hosts cannot fetch it: \
-                     `stage: true` is for runners whose `forward` returns its results"
-                );
-            }
-            state.test_set = test_set;
-            state.child = Some(child);
+            self.build(state, test_set).map_err(|error| NoEnv(format!("{error:#}")))?;
         }
         state.child.as_mut().context("it was just made ready")
+    }
+
+    fn build(&self, state: &mut State, test_set: Option<usize>) -> Result<()> {
+        let start = Instant::now();
+        let mut child = match state.child.take() {
+            Some(child) => child,
+            None => Child::start(&self.python, None, false)?,
+        };
+        let name = self.name_of(test_set);
+        let output_dir = self.output_dir(name);
+        let mut request = request(&self.config, "env", name, from_here(&output_dir));
+        request["batch_size"] = json!(self.batch_size);
+        let answer = match child.ask(&request, None)? {
+            Reply::Ok(answer) => answer,
+            Reply::Failed(why) => bail!(why),
+            Reply::Died(how) => bail!("the Python process died: {how}"),
+        };
+        let what = name.map(|name| format!(" of test set {name}")).unwrap_or_default();
+        log(&format!("env{what} built in {:.3} s", start.elapsed().as_secs_f64()));
+        state.hooks = answer["hooks"] == true;
+        if state.hooks && self.run.more().exists() {
+            bail!(
+                "the runner's writer hooks write where other hosts cannot fetch it: \
+                 `stage: true` is for runners whose `forward` returns its results"
+            );
+        }
+        state.test_set = test_set;
+        state.child = Some(child);
+        Ok(())
     }
 
     fn output_dir(&self, test_set: Option<&str>) -> PathBuf {

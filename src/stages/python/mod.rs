@@ -125,7 +125,7 @@ impl Python {
                 *child = Some(Child::start(&self.params.python, Some(PATIENCE), true)?);
             }
             let asked = child.as_mut().context("it was just started")?;
-            match asked.ask(request)? {
+            match asked.ask(request, None)? {
                 Reply::Ok(value) => return Ok(value),
                 Reply::Failed(why) => bail!(why),
                 Reply::Died(how) if fresh => bail!("the Python process died: {how}"),

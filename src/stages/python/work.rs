@@ -334,7 +334,9 @@ impl<'a, 't> Work<'a, 't> {
         let name = RunDir::part(&self.feeder.worker, self.state.parts, first - begin);
         let folder = self.feeder.run.root().join(&name);
         let child = self.feeder.ready(self.state, set)?;
-        match child.ask(&json!({"do": "open", "folder": from_here(&folder)}))? {
+        match child
+            .ask(&json!({"do": "open", "folder": from_here(&folder)}), self.feeder.item_timeout)?
+        {
             Reply::Ok(_) => {
                 self.part = Some(Part { name, begun: Instant::now(), fates: Vec::new() });
                 Ok(true)
@@ -355,7 +357,7 @@ impl<'a, 't> Work<'a, 't> {
         };
         let set = self.feeder.test_set(*last).0;
         let child = self.feeder.ready(self.state, set)?;
-        let why = match child.ask(&json!({"do": "close"}))? {
+        let why = match child.ask(&json!({"do": "close"}), self.feeder.item_timeout)? {
             Reply::Ok(_) => None,
             Reply::Failed(why) => Some(why),
             Reply::Died(how) => {
