@@ -5,10 +5,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use crate::launch::{Fed, Said};
 
 /// What runs in it.
@@ -30,31 +29,6 @@ const LAST_WORDS: u64 = 2000;
 pub(super) struct Child {
     fed: Fed,
     log: Option<File>,
-}
-
-/// What it answers.
-#[derive(Deserialize)]
-pub(super) struct Answer<'a> {
-    /// The fates of the next items.
-    #[serde(borrow)]
-    pub done: Option<Vec<&'a RawValue>>,
-    /// In their texts, what stands for long lists of floats: this, and the list's number.
-    #[serde(borrow)]
-    pub word: Option<&'a str>,
-    /// The length of each list; the numbers are behind the message's first line.
-    #[serde(default)]
-    pub floats: Vec<usize>,
-    /// No more comes, though items are left: they are asked for again.
-    #[serde(default)]
-    pub paused: bool,
-    /// The process cannot compute any more.
-    #[serde(default)]
-    pub spoilt: bool,
-    /// The fate of the item whose writer failed.
-    #[serde(borrow)]
-    pub tainted: Option<&'a RawValue>,
-    ok: Option<(Value,)>,
-    failed: Option<String>,
 }
 
 /// What a request came to.
@@ -138,16 +112,5 @@ impl Child {
             Some(Ok(words)) if !words.is_empty() => format!("\n{words}"),
             _ => String::new(),
         }
-    }
-}
-
-impl<'a> Answer<'a> {
-    /// An answer, and the numbers that came with it.
-    pub(super) fn parse(message: &'a [u8]) -> Result<(Self, &'a [u8])> {
-        let end = memchr::memchr(b'\n', message).unwrap_or(message.len());
-        let (text, rest) = message.split_at(end);
-        let answer =
-            serde_json::from_slice(text).context("the Python process answered with no JSON")?;
-        Ok((answer, rest.get(1..).unwrap_or_default()))
     }
 }

@@ -4,6 +4,7 @@
 //! provider gets all of it. Each worker feeds one Python process (`feeder`); the driver asks one for
 //! what only the classes can tell: how many items there are, and how results are merged.
 
+mod answer;
 mod child;
 mod feeder;
 mod part;

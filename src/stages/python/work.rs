@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde::Serializer as _;
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use super::child::{Answer, Reply};
+use super::answer::{Answer, Lists};
+use super::child::Reply;
 use super::feeder::{Feeder, State};
 use super::from_here;
 use super::part::{Part, sync};
@@ -390,57 +389,5 @@ impl<'a, 't> Work<'a, 't> {
         let fields = fields.to_string();
         let kept = |(idx, fate): Outcome| (idx, fate.map(|_| Computed::Json(fields.clone())));
         Ok((self.take)(Some(part.fates.into_iter().map(kept).collect())))
-    }
-}
-
-/// The long lists of floats of an answer.
-struct Lists<'m> {
-    word: Option<&'m str>,
-    lists: Vec<&'m [u8]>,
-}
-
-impl<'m> Lists<'m> {
-    fn new(answer: &Answer<'m>, mut numbers: &'m [u8]) -> Result<Self> {
-        let mut lists = Vec::with_capacity(answer.floats.len());
-        for length in &answer.floats {
-            let split = length.checked_mul(8).and_then(|bytes| numbers.split_at_checked(bytes));
-            let (list, rest) = split.context("the Python process sent too few numbers")?;
-            lists.push(list);
-            numbers = rest;
-        }
-        Ok(Self { word: answer.word, lists })
-    }
-
-    /// An item's fate, as the process tells it: a record's fields, or a list that says how it failed.
-    fn read_fate(&self, fate: &RawValue) -> Result<std::result::Result<Computed, Failure>> {
-        if fate.get().starts_with('{') {
-            return Ok(Ok(Computed::Json(self.put_in(fate.get())?)));
-        }
-        let (_, error, item): (String, String, Option<String>) =
-            serde_json::from_str(fate.get()).context("the Python process sent an odd result")?;
-        Ok(Err(Failure { item, ..Failure::new(ErrorKind::Error, error) }))
-    }
-
-    /// A text with its lists of floats in their places. NaN and infinity are null.
-    fn put_in(&self, text: &str) -> Result<String> {
-        let Some(word) = self.word else { return Ok(text.to_owned()) };
-        let mut whole =
-            Vec::with_capacity(text.len() + 20 * self.lists.first().map_or(0, |one| one.len() / 8));
-        let mut rest = text;
-        while let Some(at) = rest.find(word) {
-            // Its quotes go, too.
-            whole.extend_from_slice(&rest.as_bytes()[..at.saturating_sub(1)]);
-            let (number, after) = rest[at + word.len()..]
-                .split_once('"')
-                .context("a list of floats has no number")?;
-            let list =
-                self.lists.get(number.parse::<usize>()?).context("a list of floats is missing")?;
-            let (numbers, _) = list.as_chunks::<8>();
-            let numbers = numbers.iter().map(|bytes| f64::from_ne_bytes(*bytes));
-            serde_json::Serializer::new(&mut whole).collect_seq(numbers)?;
-            rest = after;
-        }
-        whole.extend_from_slice(rest.as_bytes());
-        String::from_utf8(whole).context("a record is not UTF-8")
     }
 }
