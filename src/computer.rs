@@ -16,7 +16,6 @@ use crate::log::log;
 use crate::ordered::compute_in_order;
 use crate::record::Record;
 use crate::run_dir::RunDir;
-use crate::stage::LoadedEnv;
 
 /// How the panic of `println!` begins: no fault of the item, the log's disk is full.
 const PRINT_FAILED: &str = "failed printing to std";
@@ -108,6 +107,13 @@ pub(crate) trait Computer {
 pub(crate) trait Alone {
     /// `None`: it would not be done before the time limit.
     fn forward_in_time(&self, idx: u64) -> Option<Outcome>;
+}
+
+/// An env and the runner that works with it, behind one type for all stages.
+pub(crate) trait LoadedEnv: Send + Sync {
+    fn forward(&self, idx: u64) -> Result<Record>;
+    fn batch_forward(&self, indices: &[u64]) -> Result<Vec<Record>>;
+    fn item_name(&self, idx: u64) -> Option<String>;
 }
 
 /// The env in this process. A panic is an item's error.

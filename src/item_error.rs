@@ -1,4 +1,4 @@
-//! Why an item has no record.
+//! Why an item has no record, and what comes of that.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,4 +25,25 @@ pub(crate) enum ErrorKind {
     Died,
     /// It took longer than `item_timeout`.
     Timeout,
+}
+
+/// What to do when an item fails.
+///
+/// ```
+/// use espnet3_par::OnItemError;
+///
+/// // The words of the YAML key `on_item_error`.
+/// let word: OnItemError = serde_json::from_str(r#""stop""#)?;
+/// assert_eq!(word, OnItemError::Stop);
+/// assert_eq!(OnItemError::default(), OnItemError::Skip);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnItemError {
+    /// The run stops.
+    Stop,
+    /// The item goes to `errors.jsonl` and the run goes on.
+    #[default]
+    Skip,
 }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::atomic_file;
 use crate::cluster::{Reply, scheduler};
-use crate::config::OnItemError;
 use crate::identity::Process;
+use crate::item_error::OnItemError;
 use crate::run_dir::{RunDir, gone};
 use crate::survey::Progress;
 

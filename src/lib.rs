@@ -160,9 +160,7 @@ pub mod stages;
 pub use anyhow::Result;
 pub use checksum::sha256;
 pub use cli::{main, work_if_asked};
-pub use config::{
-    Config, Diagnostic, Diagnostics, Location, OnItemError, Parallel, Severity, Snippet,
-};
+pub use config::{Config, Diagnostic, Diagnostics, Location, Parallel, Severity, Snippet};
 pub use indices::{Indices, IndicesError};
 /// What the runner of an [`InferenceProvider`] works with.
 ///
@@ -200,6 +198,7 @@ pub use indices::{Indices, IndicesError};
 /// ```
 pub use inference::InferenceEnv;
 pub use inference::{Dataset, InferenceProvider};
+pub use item_error::OnItemError;
 pub use parallel::{parallel_for, parallel_map};
 pub use record::Record;
 /// What `forward` gets besides the index, so that a runner need not repeat its type.

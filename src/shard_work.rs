@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use anyhow::{Result, bail};
 
 use crate::computer::{Alone, Computed, Computer, Failure, NoEnv, Outcome};
-use crate::config::OnItemError;
 use crate::failures::Failures;
 use crate::in_hand::InHand;
+use crate::item_error::OnItemError;
 use crate::item_error::{ErrorKind, ItemError};
 use crate::job::Job;
 use crate::log::log;

@@ -12,10 +12,13 @@ use crate::atomic_file::scratch;
 use crate::indices::Indices;
 use crate::refused::Refused;
 use crate::run_dir::{RunDir, ShardName, ShardState};
-use crate::stages::PYTHON;
 
 /// The format of the run directory; a directory of another version is refused, not guessed at.
 const VERSION: u32 = 1;
+
+/// The stage of a config that names a provider and a runner, and no stage. Its parameters are the
+/// config itself.
+pub(crate) const PYTHON: &str = "python";
 
 /// A run: what the results depend on, and how the items are cut into shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

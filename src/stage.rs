@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::computer::{Computer, InProcess, Workplace};
+use crate::computer::{Computer, InProcess, LoadedEnv, Workplace};
 use crate::indices::Indices;
 use crate::record::Record;
 
@@ -250,13 +250,6 @@ pub(crate) trait LoadedStage: Send + Sync {
         records: &mut dyn Iterator<Item = Result<Record>>,
         output_dir: &Path,
     ) -> Result<()>;
-}
-
-/// An env and the runner that works with it, behind one type for all stages.
-pub(crate) trait LoadedEnv: Send + Sync {
-    fn forward(&self, idx: u64) -> Result<Record>;
-    fn batch_forward(&self, indices: &[u64]) -> Result<Vec<Record>>;
-    fn item_name(&self, idx: u64) -> Option<String>;
 }
 
 struct Loaded<R: Runner>(R::Provider);

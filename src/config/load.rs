@@ -12,8 +12,8 @@ use super::resolvers::World;
 use super::source::{self, Layer};
 use super::tree::{Path, dotted};
 use super::{Config, Parallel, Request, keys, origins, parallel, params, run};
+use crate::spec::PYTHON;
 use crate::stage::Stage;
-use crate::stages::PYTHON;
 
 /// Reads and checks a config.
 pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Diagnostics> {

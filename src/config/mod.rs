@@ -32,9 +32,9 @@ use serde_json::Value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, Snippet};
 pub use parallel::Parallel;
-pub use run::OnItemError;
 
 use crate::indices::Indices;
+use crate::item_error::OnItemError;
 use crate::stage::{LoadedStage, Stage};
 
 /// What a config is made of.

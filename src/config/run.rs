@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::check::{Checker, describe};
@@ -10,30 +9,10 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::keys;
 use super::layers::Part;
 use crate::indices::Indices;
+use crate::item_error::OnItemError;
 use crate::names;
+use crate::spec::PYTHON;
 use crate::stage::Stage;
-use crate::stages::PYTHON;
-
-/// What to do when an item fails.
-///
-/// ```
-/// use espnet3_par::OnItemError;
-///
-/// // The words of the YAML key `on_item_error`.
-/// let word: OnItemError = serde_json::from_str(r#""stop""#)?;
-/// assert_eq!(word, OnItemError::Stop);
-/// assert_eq!(OnItemError::default(), OnItemError::Skip);
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnItemError {
-    /// The run stops.
-    Stop,
-    /// The item goes to `errors.jsonl` and the run goes on.
-    #[default]
-    Skip,
-}
 
 /// The top-level keys.
 pub(super) struct Run {

@@ -1,6 +1,7 @@
 //! The built-in stages: runners in Rust, and those that have other programs compute.
 
 use crate::Stage;
+use crate::spec::PYTHON;
 
 #[cfg(feature = "speech")]
 mod collect_stats;
@@ -20,9 +21,6 @@ pub use collect_stats::CollectStats;
 pub use fbank::Fbank;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
-
-/// The stage of a config that names a provider and a runner, and no stage.
-pub(crate) const PYTHON: &str = "python";
 
 /// The stages that this build has; a recipe's own program can list its own after them.
 ///

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::computer::LoadedEnv;
 use crate::computer::{Computer, Failure, InProcess, Workplace};
 use crate::identity::host;
 use crate::indices::Indices;
@@ -19,7 +20,7 @@ use crate::item_error::ErrorKind;
 use crate::job::Job;
 use crate::launch::run_script;
 use crate::record::Record;
-use crate::stage::{LoadedEnv, LoadedStage, ParamError, Stage};
+use crate::stage::{LoadedStage, ParamError, Stage};
 
 /// Not in [`STAGES`](super::STAGES): no config names it.
 pub(crate) const QUEUE: Stage =

@@ -13,13 +13,14 @@ use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::computer::LoadedEnv;
 use crate::computer::{Computer, InProcess, Workplace};
 use crate::indices::Indices;
 use crate::launch::is_there;
 use crate::names;
 use crate::record::Record;
 use crate::sha256;
-use crate::stage::{LoadedEnv, LoadedStage, ParamError, read_params};
+use crate::stage::{LoadedStage, ParamError, read_params};
 
 use each::Each;
 use manifest::{IDX, Manifest, Row};
