@@ -179,6 +179,7 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
         max_running: parallel.max_running,
         max_array_size: parallel.max_array_size,
         batch_size: config.batch_size,
+        python: config.resolved["python"].as_str().map(str::to_owned),
         item_timeout: config.item_timeout,
         on_item_error: config.on_item_error,
         max_failed_items: config.max_failed_items,

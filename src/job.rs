@@ -36,6 +36,9 @@ pub(crate) struct Job {
     pub max_running: Option<u32>,
     pub max_array_size: Option<u32>,
     pub batch_size: Option<u32>,
+    /// The interpreter of stage `python`, where the config names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
     /// Seconds.
     #[serde(default)]
     pub item_timeout: Option<u64>,

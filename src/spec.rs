@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 /// config itself.
 pub(crate) const PYTHON: &str = "python";
 
+/// Of its keys, those that tell how and not what is computed: no result depends on them.
+pub(crate) const PYTHON_HOW: [&str; 2] = ["python", "num_items"];
+
 /// A run: what the results depend on, and how the items are cut into shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spec {

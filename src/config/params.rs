@@ -7,6 +7,7 @@ use super::layers::Part;
 use super::tree::{self, Path, dotted};
 use super::{keys, run, scalar};
 use crate::names;
+use crate::spec::PYTHON_HOW;
 use crate::stage::{LoadedStage, ParamError, Stage};
 
 /// More complaints than this about one section help nobody.
@@ -49,6 +50,10 @@ pub(super) fn load(
         let complaint = match stage.load(&trial) {
             Ok(loaded) => {
                 let whole = !broken && checker.found.len() == before;
+                let mut params = params;
+                if let Some(params) = params.as_object_mut().filter(|_| stage.takes_all) {
+                    params.retain(|key, _| !PYTHON_HOW.contains(&key.as_str()));
+                }
                 return (params, whole.then_some(loaded));
             }
             Err(ParamError { path, message }) => {

@@ -29,6 +29,7 @@ use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
 use crate::record::Record;
 use crate::run_dir::{RunDir, ShardState};
+use crate::spec::PYTHON_HOW;
 use crate::stage::{LoadedStage, ParamError, read_params};
 
 /// The driver's process ends when it was not asked anything for so long: a short run has it at hand
@@ -84,8 +85,12 @@ pub(super) fn load(config: &Value) -> std::result::Result<Box<dyn LoadedStage>, 
         let path = "dataset.test".to_owned();
         ParamError { path, message }
     })?;
+    let mut config = config.clone();
+    if let Some(config) = config.as_object_mut() {
+        config.retain(|key, _| !PYTHON_HOW.contains(&key.as_str()));
+    }
     let (lengths, child) = (OnceLock::new(), Mutex::default());
-    Ok(Box::new(Python { params, config: config.clone(), test_sets, lengths, child }))
+    Ok(Box::new(Python { params, config, test_sets, lengths, child }))
 }
 
 /// The names in `dataset.test: [{name: …}, …]`, if that is what the config has there.
@@ -202,7 +207,11 @@ impl LoadedStage for Python {
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
-        Ok(Box::new(Feeder::new(&self.params.python, &self.config, place)?))
+        Ok(Box::new(Feeder::new(
+            place.job.python.as_ref().unwrap_or(&self.params.python),
+            &self.config,
+            place,
+        )?))
     }
 
     fn merge(
