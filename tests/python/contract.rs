@@ -185,12 +185,12 @@ fn an_interpreter_in_a_script() {
     for exec in ["", "exec "] {
         script(format!("{exec}{python} \"$@\"")).expect_code(0);
         assert_eq!(recipe.results(), squares(0..6));
+        std::fs::remove_dir_all(&recipe.root).expect("removes");
     }
     // It is the same run with another one, which is asked: it is gone.
     std::fs::remove_file(recipe.path("python.sh")).expect("removes");
-    let restarted =
-        recipe.run(&["--set", "python=./python.sh", "--restart", "--set", "num_items=6"]);
-    restarted.expect_code(3).expect_says("failed to start");
+    let gone = recipe.run(&["--set", "python=./python.sh", "--set", "num_items=6"]);
+    gone.expect_code(3).expect_says("failed to start");
     recipe.run(&["--set", "num_items=6"]).expect_code(0);
     assert_eq!(recipe.results(), squares(0..6));
 }
