@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ESPnet3's own mini_an4 recipe, unchanged: its inference by ESPnet3 and by espnet3-par. All .scp files are
-# compared to the byte, and both times are printed. By hand, never in CI: torch alone is several GB.
+# compared to the byte, and both times are printed; then the files and sums of collect_stats. By hand, never in CI: torch alone is several GB.
 #
 # usage: tests/reference/mini_an4_espnet3.sh VENV WORK [CONFIG...]
 #   VENV      a virtual environment with Python 3.12 or newer and espnet==202611; made if it is not there
@@ -43,6 +43,7 @@ if ! command -v sph2pipe > /dev/null; then
     chmod +x "$work/bin/sph2pipe"
 fi
 
+stats_conf=$PWD/tests/reference/espnet3_stats.yaml
 cd "$work/egs3/mini_an4/esp2_asr"
 export PYTHONPATH=$work:$work/egs3/TEMPLATE/esp2_asr:$PWD
 tag=training_asr_transformer
@@ -82,3 +83,22 @@ for config; do
     echo "  ESPnet3      ${theirs_took} s, ${stage} s of it its stage"
     echo "  espnet3-par  ${ours_took} s"
 done
+
+# ESPnet3's own were collected for the training.
+ours=$work/ours/stats
+rm -rf "$ours"
+took=$(timed "$work/stats.ours.log" espnet3-par run ../../TEMPLATE/esp2_asr/conf/training.yaml "$training" \
+    "$stats_conf" --set "output_dir=$ours" --set "python=$venv/bin/python")
+for shape in exp/stats/train/*_shape; do
+    cmp "$shape" "$ours/train/${shape##*/}"
+done
+python - exp/stats/train/feats_stats.npz "$ours/merged.json" << 'END'
+import json, sys
+import numpy as np
+
+theirs, ours = np.load(sys.argv[1]), json.load(open(sys.argv[2]))
+for name, key in {"sum": "sum", "sum_square": "sq", "count": "count"}.items():
+    assert np.array_equal(theirs[name], np.asarray(ours[key]["feats"], theirs[name].dtype)), name
+END
+echo "collect_stats: the same shapes and sums"
+echo "  espnet3-par  ${took} s"
