@@ -12,8 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::computer::LoadedEnv;
-use crate::computer::{Computer, Failure, InProcess, Workplace};
+use crate::computer::{Computer, Failure, InProcess, LoadedEnv, Workplace};
 use crate::identity::host;
 use crate::indices::Indices;
 use crate::item_error::ErrorKind;

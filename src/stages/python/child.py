@@ -1,8 +1,8 @@
 """The Python side of a worker: builds the env once, then computes the items it is sent.
 
 Started by espnet3-par, which writes requests to file descriptor 3, one JSON text a line, and reads
-answers from 4: a length of eight bytes, a JSON text, and perhaps numbers behind its line. stdout and stderr stay the user's own; they go to the worker's log. File
-descriptor 5 is memory shared with the worker: the index of the item at hand, so that the worker
+answers from 4: a length of eight bytes, a JSON text, and perhaps numbers behind its line. stdout and
+stderr stay the user's own; they go to the worker's log. File descriptor 5 is memory shared with the worker: the index of the item at hand, so that the worker
 knows at which item this process died. Only the standard library is imported here.
 """
 

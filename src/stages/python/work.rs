@@ -303,14 +303,20 @@ impl<'a, 't> Work<'a, 't> {
 
     /// The part is lost: what it has comes again, and is kept before `culprit`'s turn comes.
     fn do_again(&mut self, culprit: u64) {
-        let Some(part) = self.part.take() else { return };
+        if let Some(part) = self.part.take() {
+            self.lose(part);
+            self.close_before = Some(culprit);
+        }
+    }
+
+    /// What a part has comes again, but for what is known of items that failed.
+    fn lose(&mut self, part: Part) {
         for (idx, fate) in part.fates.into_iter().rev() {
             self.next.push_front(idx);
             if let Err(failure) = fate {
                 self.fates.insert(idx, failure);
             }
         }
-        self.close_before = Some(culprit);
         // No record will name it.
         let _ = std::fs::remove_dir_all(self.feeder.run.root().join(&part.name));
     }
@@ -368,13 +374,11 @@ impl<'a, 't> Work<'a, 't> {
         if let Some(why) = why {
             let items: Vec<u64> = part.fates.iter().map(|(idx, _)| *idx).collect();
             log(&format!("the writers of {} items could not be closed: {why}", items.len()));
+            self.lose(part);
             if let [only] = items.as_slice() {
                 self.fates.insert(*only, Failure::new(ErrorKind::Error, why));
             } else {
-                self.apart.extend(&items);
-            }
-            for idx in items.into_iter().rev() {
-                self.next.push_front(idx);
+                self.apart.extend(items);
             }
             return Ok(ControlFlow::Continue(()));
         }
