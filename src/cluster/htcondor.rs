@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value};
 
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, script};
 use super::units::bytes;
 use super::{
@@ -26,6 +27,16 @@ const RESERVED: &[&str] = &["executable", "arguments", "queue"];
 impl Scheduler for HtCondor {
     fn name(&self) -> &'static str {
         "htcondor"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: None,
+            path: None,
+            directives: false,
+            gpus: |gpus| Gpus::Option("job_extra_directives.request_gpus", gpus.into()),
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

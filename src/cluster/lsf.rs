@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::digits::is_number;
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, directives, script};
 use super::units::bytes;
 use super::{
@@ -24,6 +25,16 @@ pub(super) struct Lsf;
 impl Scheduler for Lsf {
     fn name(&self) -> &'static str {
         "lsf"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: Some("bsub"),
+            path: None,
+            directives: true,
+            gpus: |gpus| Gpus::Directive(format!("-gpu \"num={gpus}\"")),
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

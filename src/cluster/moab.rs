@@ -1,6 +1,7 @@
 //! Moab: msub, showq, canceljob. "Moab Workload Manager Administrator Guide",
 //! <https://docs.adaptivecomputing.com>. Its scripts are those of the Torque below it.
 
+use super::kaldi::{Kaldi, nodes_with_gpus};
 use super::pbs_lines::{HABITS, Resources, head, quote};
 use super::script::{Shell, script};
 use super::{
@@ -15,6 +16,16 @@ const QUERY: &str = "showq --xml -w user=\"$(id -un)\" && showq -c --xml -w user
 impl Scheduler for Moab {
     fn name(&self) -> &'static str {
         "moab"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: Some("msub"),
+            path: Some("-v PATH"),
+            directives: true,
+            gpus: nodes_with_gpus,
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod digits;
 mod finding;
 mod htcondor;
+mod kaldi;
 mod keys;
 mod kube;
 mod lsf;
@@ -28,6 +29,7 @@ mod torque;
 mod units;
 
 pub(crate) use finding::{Finding, Weight};
+pub(crate) use kaldi::{Gpus, Kaldi};
 pub(crate) use options::Options;
 pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
@@ -58,6 +60,11 @@ pub(crate) fn known_elsewhere(key: &str) -> bool {
         || SCHEDULERS.iter().any(|scheduler| scheduler.own_options().contains(&key))
 }
 
+/// Whether jobs of this cluster run on this machine, in the environment of whoever submits them.
+pub(crate) fn is_here(env: &str) -> bool {
+    matches!(env, "local" | "local_gpu")
+}
+
 /// All words that `env:` may be.
 pub(crate) fn clusters() -> impl Iterator<Item = &'static str> {
     let places = ["local", "local_gpu", "ssh"].into_iter();
@@ -68,6 +75,9 @@ pub(crate) fn clusters() -> impl Iterator<Item = &'static str> {
 pub(crate) trait Scheduler: Sync {
     /// The word after `env:`.
     fn name(&self) -> &'static str;
+
+    /// What Kaldi's scripts know of it.
+    fn kaldi(&self) -> Kaldi;
 
     /// The keys of `parallel.options` it understands besides the common ones.
     fn own_options(&self) -> &'static [&'static str];

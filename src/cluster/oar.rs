@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::digits::is_number;
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
@@ -17,6 +18,19 @@ pub(super) struct Oar;
 impl Scheduler for Oar {
     fn name(&self) -> &'static str {
         "oar"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: Some("oarsub"),
+            path: None,
+            directives: true,
+            gpus: |gpus| {
+                let spec = format!("`resource_spec: /nodes=1/gpu={gpus}`");
+                Gpus::Write(spec + " in the options of `--parallel`")
+            },
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

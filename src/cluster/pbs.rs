@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::kaldi::{Gpus, Kaldi};
 use super::pbs_lines::{self, HABITS, Resources, attribute, head, name, quote, split_id};
 use super::script::{Shell, script};
 use super::{
@@ -26,6 +27,16 @@ const OF_A_NODE: [&str; 6] = ["mem", "mpiprocs", "ncpus", "ngpus", "nodes", "vme
 impl Scheduler for Pbs {
     fn name(&self) -> &'static str {
         "pbs"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: Some("conf/pbs.conf"),
+            program: Some("qsub"),
+            path: Some("-v PATH"),
+            directives: true,
+            gpus: |gpus| Gpus::Directive(format!("-l select=1:ngpus={gpus}")),
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

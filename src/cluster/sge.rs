@@ -2,6 +2,7 @@
 //! <https://manpages.debian.org/bookworm/gridengine-client/qsub.1.en.html>
 
 use super::digits::is_number;
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, directives, script};
 use super::units::hms;
 use super::{
@@ -17,6 +18,20 @@ pub(super) struct Sge;
 impl Scheduler for Sge {
     fn name(&self) -> &'static str {
         "sge"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: Some("conf/queue.conf"),
+            program: Some("qsub"),
+            path: Some("-v PATH"),
+            directives: true,
+            gpus: |_| {
+                let line =
+                    "`option gpu=* -l gpu=$0`, with this site's word for a GPU, in conf/queue.conf";
+                Gpus::Write(line.to_owned())
+            },
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

@@ -1,5 +1,6 @@
 //! Slurm: sbatch, squeue, scancel. <https://slurm.schedmd.com/sbatch.html>
 
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, directives, script};
 use super::units::days_hms;
 use super::{
@@ -12,6 +13,16 @@ pub(super) struct Slurm;
 impl Scheduler for Slurm {
     fn name(&self) -> &'static str {
         "slurm"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: Some("conf/slurm.conf"),
+            program: Some("sbatch"),
+            path: None,
+            directives: true,
+            gpus: |gpus| Gpus::Directive(format!("--gres=gpu:{gpus}")),
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

@@ -1,5 +1,6 @@
 //! Torque: qsub, qstat, qdel. <https://github.com/adaptivecomputing/torque>, `doc/man1`.
 
+use super::kaldi::{Kaldi, nodes_with_gpus};
 use super::pbs_lines::{self, HABITS, Resources, attribute, head, quote, split_id};
 use super::script::{Shell, script};
 use super::{
@@ -15,6 +16,16 @@ const UNKNOWN: i32 = 153;
 impl Scheduler for Torque {
     fn name(&self) -> &'static str {
         "torque"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: Some("qsub"),
+            path: Some("-v PATH"),
+            directives: true,
+            gpus: nodes_with_gpus,
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {

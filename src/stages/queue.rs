@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::cluster::is_here;
 use crate::computer::{Computer, Failure, InProcess, LoadedEnv, Workplace};
 use crate::identity::host;
 use crate::indices::Indices;
@@ -94,7 +95,7 @@ impl LoadedStage for Jobs {
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
         let at_work = AtWork {
             jobs: self.clone(),
-            elsewhere: !matches!(place.job.cluster.as_str(), "local" | "local_gpu"),
+            elsewhere: !is_here(&place.job.cluster),
             threads: place.job.threads_per_worker,
         };
         let env = || Ok(Box::new(at_work) as Box<dyn LoadedEnv>);

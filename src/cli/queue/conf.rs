@@ -96,9 +96,10 @@ impl Conf {
     pub(super) fn directives(
         &self,
         env: &str,
+        program: Option<&str>,
         given: &BTreeMap<String, String>,
     ) -> Result<Vec<String>, Refused> {
-        self.fits(env)?;
+        self.fits(env, program)?;
         let mut options: BTreeMap<&str, &str> = BTreeMap::new();
         for (option, value) in &self.defaults {
             options.entry(option).or_insert(value);
@@ -126,20 +127,10 @@ impl Conf {
 
     /// # Errors
     /// Where it is for another scheduler.
-    fn fits(&self, env: &str) -> Result<(), Refused> {
-        let program = match env {
-            "slurm" => "sbatch",
-            "sge" | "pbs" | "torque" => "qsub",
-            "moab" => "msub",
-            "lsf" => "bsub",
-            "oar" => "oarsub",
-            _ => {
-                let message = format!("{} cannot be used on `{env}`", self.path.display());
-                return Err(Refused::new(
-                    message,
-                    "say it in the `options` of a `--parallel` file",
-                ));
-            }
+    fn fits(&self, env: &str, program: Option<&str>) -> Result<(), Refused> {
+        let Some(program) = program else {
+            let message = format!("{} cannot be used on `{env}`", self.path.display());
+            return Err(Refused::new(message, "say it in the `options` of a `--parallel` file"));
         };
         if self.program == program {
             return Ok(());
@@ -184,8 +175,10 @@ option gpu=* -l gpu=$0 -q g.q -p -100
 
     fn directives_of(text: &str, env: &str, given: &[(&str, &str)]) -> Result<String, String> {
         let given = given.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let program =
+            crate::cluster::scheduler(env).and_then(|scheduler| scheduler.kaldi().program);
         Conf::parse(Path::new("conf/queue.conf"), text)
-            .and_then(|conf| conf.directives(env, &given.collect()))
+            .and_then(|conf| conf.directives(env, program, &given.collect()))
             .map(|lines| lines.join(" / "))
             .map_err(|refused| refused.to_string())
     }

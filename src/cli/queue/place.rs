@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::conf::Conf;
 use super::words::Asked;
-use crate::cluster::scheduler;
+use crate::cluster::{Gpus, Kaldi, Scheduler, scheduler};
 use crate::config::Flag;
 use crate::drive::visible_devices;
 use crate::names::nearest;
@@ -51,7 +51,7 @@ impl Place {
         place.set("shards", Value::Null, "queue");
         place.set("shard_size", 1, "queue");
         match scheduler(env) {
-            Some(scheduler) => place.on_scheduler(&site, scheduler.throttles(), gpus)?,
+            Some(scheduler) => place.on_scheduler(&site, scheduler, gpus)?,
             None => place.on_hosts(&site, gpus)?,
         }
         Ok(place)
@@ -98,8 +98,13 @@ impl Place {
     }
 
     /// One task a job: what is asked for is asked for each of them.
-    fn on_scheduler(&mut self, site: &Site<'_>, throttles: bool, gpus: u32) -> anyhow::Result<()> {
-        let asked = site.asked;
+    fn on_scheduler(
+        &mut self,
+        site: &Site<'_>,
+        scheduler: &dyn Scheduler,
+        gpus: u32,
+    ) -> anyhow::Result<()> {
+        let (asked, throttles) = (site.asked, scheduler.throttles());
         let jobs = u32::try_from(asked.jobs.count()).unwrap_or(u32::MAX);
         let most = [asked.max_jobs_run, site.n_workers()].into_iter().flatten().min();
         self.set("n_workers", if throttles { jobs } else { site.at_once() }, "queue");
@@ -122,8 +127,7 @@ impl Place {
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.set("options.job_name", name, "queue");
         }
-        self.directives(site, gpus)?;
-        Ok(())
+        self.directives(site, &scheduler.kaldi(), gpus)
     }
 
     fn memory(&mut self, site: &Site<'_>) {
@@ -140,7 +144,7 @@ impl Place {
         }
     }
 
-    fn directives(&mut self, site: &Site<'_>, gpus: u32) -> anyhow::Result<()> {
+    fn directives(&mut self, site: &Site<'_>, kaldi: &Kaldi, gpus: u32) -> anyhow::Result<()> {
         let asked = site.asked;
         let mut lines: Vec<Value> = match site.option("job_extra_directives") {
             Some(Value::Array(lines)) => lines.clone(),
@@ -150,14 +154,10 @@ impl Place {
         let before = lines.len();
         match &site.conf {
             Some(conf) => {
-                let conf_lines = conf.directives(&site.env, &asked.options)?;
+                let conf_lines = conf.directives(&site.env, kaldi.program, &asked.options)?;
                 lines.extend(conf_lines.into_iter().map(Value::from));
             }
-            // As in queue.pl's own conf: without PATH a recipe finds nothing.
-            None if matches!(site.env.as_str(), "sge" | "pbs" | "torque" | "moab") => {
-                lines.push("-v PATH".into());
-            }
-            None => {}
+            None => lines.extend(kaldi.path.map(Value::from)),
         }
         if let Some(option) = asked.options.keys().find(|option| !site.understands(option)) {
             let message =
@@ -168,9 +168,9 @@ impl Place {
             return Err(Refused::new(message, hint).into());
         }
         if gpus > 0 && !site.conf_has("gpu") {
-            lines.extend(self.gpus(site, gpus)?.map(Value::from));
+            lines.extend(self.gpus(site, (kaldi.gpus)(gpus))?.map(Value::from));
         }
-        if !asked.own.is_empty() && matches!(site.env.as_str(), "htcondor" | "kube") {
+        if !asked.own.is_empty() && !kaldi.directives {
             let message = format!("`{}` means nothing to `{}`", asked.own[0], site.env);
             return Err(
                 Refused::new(message, "leave it out, or say it in the `--parallel` file").into()
@@ -184,34 +184,21 @@ impl Place {
     }
 
     /// The directive that asks for GPUs for each job, or the option instead.
-    fn gpus(&mut self, site: &Site<'_>, gpus: u32) -> Result<Option<String>, Refused> {
+    fn gpus(&mut self, site: &Site<'_>, request: Gpus) -> Result<Option<String>, Refused> {
         let typed = site.asked.typed("gpu");
-        let of_the_site = match site.env.as_str() {
-            "slurm" => return Ok(Some(format!("--gres=gpu:{gpus}"))),
-            "pbs" => return Ok(Some(format!("-l select=1:ngpus={gpus}"))),
-            "lsf" => return Ok(Some(format!("-gpu \"num={gpus}\""))),
-            "htcondor" => {
-                self.set("options.job_extra_directives.request_gpus", gpus, &typed);
-                return Ok(None);
-            }
-            "kube" => {
-                let limit = json!({"nvidia.com/gpu": gpus});
-                self.set("options.resources.limits", limit, &typed);
-                return Ok(None);
+        match request {
+            Gpus::Directive(line) => Ok(Some(line)),
+            Gpus::Option(key, value) => {
+                self.set(&format!("options.{key}"), value, &typed);
+                Ok(None)
             }
             // Who writes the whole request has written this too.
-            _ if site.option("resource_spec").is_some() => return Ok(None),
-            "sge" => {
-                "`option gpu=* -l gpu=$0`, with this site's word for a GPU, in conf/queue.conf"
-                    .to_owned()
+            Gpus::Write(_) if site.option("resource_spec").is_some() => Ok(None),
+            Gpus::Write(words) => {
+                let message = format!("`{typed}`: every `{}` has its own words for that", site.env);
+                Err(Refused::new(message, format!("say {words}")))
             }
-            "oar" => format!("`resource_spec: /nodes=1/gpu={gpus}` in the options of `--parallel`"),
-            _ => {
-                format!("`resource_spec: nodes=1:ppn=1:gpus={gpus}` in the options of `--parallel`")
-            }
-        };
-        let message = format!("`{typed}`: every `{}` has its own words for that", site.env);
-        Err(Refused::new(message, format!("say {of_the_site}")))
+        }
     }
 }
 
@@ -247,18 +234,11 @@ impl Site<'_> {
 /// The conf that `--config` names. With `--backend` alone, the one that Kaldi's script for that
 /// scheduler would read, if it is there.
 fn conf(asked: &Asked, env: &str) -> Result<Option<Conf>, Refused> {
-    if scheduler(env).is_none() {
-        return Ok(None);
-    }
+    let Some(scheduler) = scheduler(env) else { return Ok(None) };
     if let Some(path) = &asked.config {
         return Conf::read(path).map(Some);
     }
-    let usual = match env {
-        "slurm" => "conf/slurm.conf",
-        "sge" => "conf/queue.conf",
-        "pbs" => "conf/pbs.conf",
-        _ => return Ok(None),
-    };
+    let Some(usual) = scheduler.kaldi().conf else { return Ok(None) };
     let there = asked.parallel.is_none() && Path::new(usual).exists();
     there.then(|| Conf::read(Path::new(usual))).transpose()
 }

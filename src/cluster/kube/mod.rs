@@ -15,6 +15,7 @@ mod manifest;
 mod replies;
 mod review;
 
+use super::kaldi::{Gpus, Kaldi};
 use super::script::{Shell, quote, script};
 use super::{
     Additions, Fields, Finding, Habits, Options, Order, Reply, SCRIPT, Scheduler, Submission,
@@ -30,6 +31,18 @@ const LABEL: &str = "espnet3-par/job";
 impl Scheduler for Kube {
     fn name(&self) -> &'static str {
         "kube"
+    }
+
+    fn kaldi(&self) -> Kaldi {
+        Kaldi {
+            conf: None,
+            program: None,
+            path: None,
+            directives: false,
+            gpus: |gpus| {
+                Gpus::Option("resources.limits", serde_json::json!({"nvidia.com/gpu": gpus}))
+            },
+        }
     }
 
     fn own_options(&self) -> &'static [&'static str] {
