@@ -65,15 +65,22 @@ fn main() -> ExitCode {
         floats,
         2,
     );
-    let busy = bench.compare("1 ms of CPU, 4,000 items: beside two bare loops", "Busy", 4000, 2);
+    let busy = "1 ms of CPU, 4,000 items: beside two bare loops";
+    let (ours, bare) = bench.compare(busy, "Busy", 4000, 2);
     let work = 4.0 / 2.0;
-    println!("  in the workers, first start to last end: {:.3} of two cores", work / span(&busy));
-    let slow = bench.run("FirstSlow", 400).1;
+    println!(
+        "  from the first item's start to the last one's end: {:.3} of two cores, bare {:.3}, \
+         ratio {:.3}",
+        work / ours,
+        work / bare,
+        bare / ours
+    );
+    let slow = median((0..TIMES).map(|_| span(&bench.run("FirstSlow", 400).1)));
     let ideal = (20.0 * 0.2 + 380.0 * 0.005) / 2.0;
     println!(
-        "400 items, the first 20 of 200 ms, the others of 5, costs not known: {:.2} s, {:.3} of ideal",
-        span(&slow),
-        ideal / span(&slow)
+        "400 items, the first 20 of 200 ms, the others of 5, costs not known: {slow:.2} s, {:.3} of \
+         ideal",
+        ideal / slow
     );
     fs::remove_dir_all(&bench.folder).expect("removes its folder");
     ExitCode::SUCCESS
@@ -95,32 +102,51 @@ impl Bench {
         Self { folder, python: if Path::new(system).exists() { system } else { "python3" } }
     }
 
-    /// Times a run beside `loops` bare ones that share its items, and returns its last records.
-    fn compare(&self, what: &str, runner: &str, items: u64, loops: u64) -> Vec<serde_json::Value> {
-        let (mut ours, mut bare) = (Vec::new(), Vec::new());
-        let mut records = Vec::new();
-        let mut memory = 0;
+    /// Times a run beside `loops` bare ones that share its items. Returns the seconds from the first
+    /// item's start to the last one's end, ours and theirs, where records tell them.
+    fn compare(&self, what: &str, runner: &str, items: u64, loops: u64) -> (f64, f64) {
+        let mut all = Vec::new();
         for _ in 0..TIMES {
-            bare.push(self.bare(runner, items, loops));
-            let (took, found, peak) = self.run(runner, items);
-            ours.push(took);
-            records = found;
-            memory = memory.max(peak);
+            let (bare, theirs) = self.bare(runner, items, loops);
+            let (ours, records) = self.run(runner, items);
+            assert_eq!(theirs.len(), records.len());
+            all.push([ours.as_secs_f64(), bare.as_secs_f64(), span(&records), span(&theirs)]);
         }
-        let (ours, bare) = (median(ours), median(bare));
+        let memory = self.memory(runner, items);
+        let [ours, bare, our_span, bare_span] =
+            [0, 1, 2, 3].map(|which| median(all.iter().map(|figures| figures[which])));
         println!(
-            "{what}: {ours:.3?}, bare {bare:.3?}, ratio {:.2}; largest of our processes {} MB",
-            ours.div_duration_f64(bare),
+            "{what}: {ours:.3} s, bare {bare:.3} s, ratio {:.2}; largest of our processes {} MB",
+            ours / bare,
             memory / 1024
         );
-        records
+        (our_span, bare_span)
     }
 
-    /// The whole command, from start to collected file; the records; and the peak memory, in KiB, of
-    /// any driver, task or worker that was seen.
-    fn run(&self, runner: &str, items: u64) -> (Duration, Vec<serde_json::Value>, u64) {
-        let out = self.folder.join("run");
-        let _ = fs::remove_dir_all(&out);
+    /// The whole command, from start to collected file, and the records.
+    fn run(&self, runner: &str, items: u64) -> (Duration, Vec<serde_json::Value>) {
+        let start = Instant::now();
+        assert!(self.start_run(runner, items).wait().expect("waits").success(), "the run failed");
+        let took = start.elapsed();
+        let records = records(&self.folder.join("run/results.jsonl"));
+        assert_eq!(records.len() as u64, items);
+        (took, records)
+    }
+
+    /// The peak memory, in KiB, of any driver, task or worker of a run. It is not timed: looking
+    /// takes time.
+    fn memory(&self, runner: &str, items: u64) -> u64 {
+        let mut run = self.start_run(runner, items);
+        let mut peak = 0;
+        while run.try_wait().expect("waits").is_none() {
+            peak = peak.max(peak_memory(&self.folder));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        peak
+    }
+
+    fn start_run(&self, runner: &str, items: u64) -> Child {
+        let _ = fs::remove_dir_all(self.folder.join("run"));
         let python = self.python;
         let conf = format!(
             "output_dir: run\npython: {python}\nnum_items: {items}\n\
@@ -128,36 +154,25 @@ impl Bench {
              parallel: {{n_workers: 2}}\n"
         );
         fs::write(self.folder.join("conf.yaml"), conf).expect("writes");
-        let start = Instant::now();
-        let mut run = self.start(env!("CARGO_BIN_EXE_espnet3-par"), &["run", "conf.yaml"]);
-        let mut peak = 0;
-        while run.try_wait().expect("waits").is_none() {
-            peak = peak.max(peak_memory(&self.folder));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let took = start.elapsed();
-        assert!(run.wait().expect("waits").success(), "the run failed");
-        let text = fs::read_to_string(out.join("results.jsonl")).expect("reads");
-        let records: Vec<_> =
-            text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
-        assert_eq!(records.len() as u64, items);
-        (took, records, peak)
+        self.start(env!("CARGO_BIN_EXE_espnet3-par"), &["run", "conf.yaml"])
     }
 
-    fn bare(&self, runner: &str, items: u64, loops: u64) -> Duration {
+    /// The same by loops alone, without collecting.
+    fn bare(&self, runner: &str, items: u64, loops: u64) -> (Duration, Vec<serde_json::Value>) {
         let start = Instant::now();
+        let out = |nth| format!("bare{nth}.jsonl");
         let running: Vec<Child> = (0..loops)
             .map(|nth| {
                 let (first, last) = (items * nth / loops, items * (nth + 1) / loops);
                 let args = [first, last].map(|idx| idx.to_string());
-                let out = format!("bare{nth}.jsonl");
-                self.start(self.python, &["classes.py", runner, &args[0], &args[1], &out])
+                self.start(self.python, &["classes.py", runner, &args[0], &args[1], &out(nth)])
             })
             .collect();
         for mut one in running {
             assert!(one.wait().expect("waits").success());
         }
-        start.elapsed()
+        let took = start.elapsed();
+        (took, (0..loops).flat_map(|nth| records(&self.folder.join(out(nth)))).collect())
     }
 
     fn start(&self, program: &str, args: &[&str]) -> Child {
@@ -189,7 +204,13 @@ fn span(records: &[serde_json::Value]) -> f64 {
     all("end").into_iter().fold(0.0, f64::max) - all("start").into_iter().fold(f64::MAX, f64::min)
 }
 
-fn median(mut took: Vec<Duration>) -> Duration {
-    took.sort();
-    took[took.len() / 2]
+fn records(path: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(path).expect("reads");
+    text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }

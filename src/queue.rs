@@ -43,14 +43,15 @@ impl<'a> Queue<'a> {
     /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
     /// hands of workers that live.
     pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
-        if let Some(dead) = self.after.take() {
+        if let Some(dead) = &self.after {
             let mut shards = self.list()?;
             shards.retain(
-                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if *worker == dead),
+                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if worker == dead),
             );
             if let Some(claim) = self.inherit(shards)? {
                 return Ok(Some(claim));
             }
+            self.after = None;
         }
         loop {
             while let Some(shard) = self.todo.pop_front() {

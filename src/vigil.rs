@@ -141,6 +141,9 @@ impl Watch {
                 Err(error) => log(&format!("shard {shard}: failed to give it back: {error:#}")),
             }
         }
+        if let Err(error) = self.in_hand.committed() {
+            log(&format!("{error:#}"));
+        }
         log(&format!("stopped: {why}"));
         let ended = Ended::Stopped { why: why.to_owned() };
         if let Err(error) = self.worker.clone().end(&self.run, ended) {

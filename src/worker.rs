@@ -46,7 +46,10 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
     let in_hand = InHand::default();
     let vigil =
         vigil::keep(&assignment.run, &worker, &in_hand, &assignment.deadline, assignment.exits);
-    let ended = work_through(assignment, &in_hand)
+    let worked = work_through(assignment, &in_hand);
+    let ended = in_hand
+        .committed()
+        .and(worked)
         .unwrap_or_else(|error| Ended::Failed { error: format!("{error:#}") });
     drop(vigil);
     match &ended {
@@ -129,7 +132,7 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         let computer = computer.as_ref();
         let mut work = ShardWork { run, job, computer, in_hand, failures: &mut failures };
         match work.through()? {
-            None => commit(in_hand)?,
+            None => in_hand.commit()?,
             Some(Left::Lost) => log(&format!("shard {shard}: taken over by another worker")),
             Some(Left::NoTime) => {
                 give_back(in_hand)?;
@@ -147,20 +150,6 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
 /// Whether a courier, on another host, may bring more shards.
 fn more_to_come(run: &RunDir) -> bool {
     age(run, &run.more()).is_ok_and(|age| age < COURIER_LEASE)
-}
-
-fn commit(in_hand: &InHand) -> Result<()> {
-    let mut hand = in_hand.lock();
-    let Some(writer) = hand.take() else { return Ok(()) };
-    let (shard, folder) = (writer.claim.shard, writer.claim.folder());
-    match writer.commit() {
-        Ok(true) => log(&format!("shard {shard}: done")),
-        Err(error) if folder.is_dir() => {
-            return Err(error.context(format!("failed to commit shard {shard}")));
-        }
-        _ => log(&format!("shard {shard}: taken over by another worker")),
-    }
-    Ok(())
 }
 
 fn give_back(in_hand: &InHand) -> Result<()> {

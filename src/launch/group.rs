@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -45,6 +46,20 @@ pub(crate) fn kill_all_groups() {
     for group in ALL.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
     }
+}
+
+/// Who ends a job signals its processes one after another, this one perhaps the last: it would take
+/// what is meant for all for one program's own end.
+const COMPANY: Duration = Duration::from_millis(300);
+
+/// How a program ended that computed an item. Where a signal did it, this process lives to tell only if the
+/// signal was not for it too.
+pub(super) fn by_itself(status: ExitStatus) -> ExitStatus {
+    // Above 128: a shell's word for a signal.
+    if status.code().is_none_or(|code| code > 128) {
+        std::thread::sleep(COMPANY);
+    }
+    status
 }
 
 impl Group {

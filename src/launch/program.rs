@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::group::by_itself;
 use super::{Group, NotStarted};
 use crate::cluster::Reply;
 
@@ -90,7 +91,7 @@ impl Program {
             self.feed(input)?;
         }
         if self.status.is_none() {
-            self.status = self.child.try_wait()?;
+            self.status = self.child.try_wait()?.map(by_itself);
         }
         Ok(())
     }

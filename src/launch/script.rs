@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::group::by_itself;
 use super::{Group, NotStarted};
 
 /// Runs a script by bash, with its output in `log`. If this process dies first, all that the script has
@@ -29,7 +30,7 @@ pub(crate) fn run_script(script: &str, log: &File) -> Result<ExitStatus> {
     if let Some(mut stdin) = bash.stdin.take() {
         let _ = stdin.write_all(script.as_bytes());
     }
-    let ended = bash.wait().with_context(what);
+    let ended = bash.wait().map(by_itself).with_context(what);
     // What a script leaves behind on purpose, `>(gzip >x.gz)` say, may go on.
     group.let_go();
     ended

@@ -196,6 +196,27 @@ fn jobs_end_when_everybody_is_killed_at_once() {
     wait_until("the jobs to end", || !pids.iter().any(lives));
 }
 
+/// As schedulers end a job: its processes get the signal one after another, the worker last.
+#[test]
+fn a_job_that_is_ended_with_its_worker_has_not_failed() {
+    let steps = Steps::new();
+    steps.write("job.sh", "[ -e good ] && exit; echo $$ > pid; exec sleep 1000");
+    let words = ["x.log", "bash", "job.sh"];
+    let call = steps.start(&words);
+    let pid = until("the job to run", || {
+        fs::read_to_string(steps.path("pid")).ok()?.strip_suffix('\n')?.parse().ok()
+    });
+    send(pid, Signal::SIGTERM);
+    wait_until("the job to end", || !lives(&pid));
+    workers(&steps.path("q/x")).iter().for_each(|worker| send(worker.pid, Signal::SIGTERM));
+    let ended = call.wait().expect_code(3);
+    assert!(!ended.err.contains("job failed"), "{ended:?}");
+    assert!(!steps.read("x.log").contains("# Ended"));
+    steps.write("good", "");
+    steps.call(&[&["--resume"], &words[..]].concat()).expect_code(0);
+    assert!(steps.read("x.log").contains("# Ended (code 0)"));
+}
+
 /// A worker that dies is replaced, and its job runs again, from its beginning.
 #[test]
 fn a_killed_worker_s_job_runs_again() {

@@ -25,8 +25,10 @@ REQUESTS, ANSWERS, AT_HAND = 3, 4, 5
 NOTHING = -1
 # The file of the code that this is, as tracebacks name it.
 OURS = (lambda: None).__code__.co_filename
-# Results wait no longer than this for the next one, in seconds, to be sent together.
-TOGETHER = 0.01
+# Results wait no longer than this for the next one, in seconds, to be sent together,
+TOGETHER = 0.05
+# unless one took so long that sending costs nothing beside it.
+SLOW = 0.01
 # From so many floats on a list goes as numbers: the worker writes them faster than Python can.
 MANY = 32
 # After so long, in seconds, the rest of the items is given back: the worker may want a part closed.
@@ -498,7 +500,7 @@ def run(work, items, at_hand):
     """Computes items, and sends what is done every now and then."""
     NUMBERS.wanted = True
     sent, fates, clock = 0, [], time.monotonic
-    begun = last = clock()
+    begun = last = before = clock()
     for start in range(0, len(items), work.batch_size):
         batch = items[start : start + work.batch_size]
         at_hand[0] = batch[0]
@@ -510,13 +512,15 @@ def run(work, items, at_hand):
             return
         if FORKED:
             sys.exit()
-        if work.spoilt or clock() - begun > LONG:
+        now = clock()
+        if work.spoilt or now - begun > LONG:
             send_fates(work, items[sent:], fates, at_hand, b'"spoilt":true,' if work.spoilt else b'"paused":true,')
             at_hand[0] = NOTHING
             return
-        if clock() - last > TOGETHER:
+        if now - before > SLOW or now - last > TOGETHER:
             send_fates(work, items[sent:], fates, at_hand)
-            sent, fates, last = sent + len(fates), [], clock()
+            sent, fates, last = sent + len(fates), [], now
+        before = now
     if fates:
         send_fates(work, items[sent:], fates, at_hand)
     at_hand[0] = NOTHING

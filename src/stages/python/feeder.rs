@@ -35,7 +35,6 @@ pub(super) struct Feeder {
 }
 
 /// The process, and what is known of it.
-#[derive(Default)]
 pub(super) struct State {
     child: Option<Child>,
     test_set: Option<usize>,
@@ -47,6 +46,8 @@ pub(super) struct State {
     idle_deaths: u32,
     /// How many parts were begun.
     pub parts: u32,
+    /// How many items it is sent at once.
+    pub pace: usize,
 }
 
 impl Feeder {
@@ -69,7 +70,7 @@ impl Feeder {
             batch_size: place.job.batch_size.map(|size| size as usize),
             item_timeout: place.job.item_timeout.map(Duration::from_secs),
             test_sets,
-            state: Mutex::default(),
+            state: Mutex::new(State::new()),
         })
     }
 
@@ -135,6 +136,18 @@ impl Feeder {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            child: None,
+            test_set: None,
+            hooks: false,
+            deadly: BTreeSet::new(),
+            idle_deaths: 0,
+            parts: 0,
+            pace: 1,
+        }
+    }
+
     /// The process is gone, `at` an item or none.
     ///
     /// # Errors

@@ -18,8 +18,9 @@ use crate::launch::Said;
 use crate::log::log;
 use crate::run_dir::RunDir;
 
-/// A chunk has as many items as take about so long: long against asking for the next one.
-const CHUNK: Duration = Duration::from_millis(10);
+/// A chunk has as many items as take about so long: long against asking for the next one. What is done
+/// comes meanwhile.
+const CHUNK: Duration = Duration::from_millis(100);
 const LARGEST_CHUNK: usize = 16_384;
 
 /// A part is closed after so long: what a killed worker computes again.
@@ -48,8 +49,6 @@ pub(super) struct Work<'a, 't> {
     apart: BTreeSet<u64>,
     /// What is known already, from an attempt that took others down with it.
     fates: BTreeMap<u64, Failure>,
-    /// How many items a chunk has.
-    pace: usize,
 }
 
 /// How a chunk ended.
@@ -71,7 +70,7 @@ impl<'a, 't> Work<'a, 't> {
         let next = VecDeque::new();
         let (single, apart, fates) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
         let (part, close_before) = (None, None);
-        Self { feeder, state, items, take, next, part, close_before, single, apart, fates, pace: 1 }
+        Self { feeder, state, items, take, next, part, close_before, single, apart, fates }
     }
 
     /// Until all items are done, or nobody wants more.
@@ -120,7 +119,7 @@ impl<'a, 't> Work<'a, 't> {
     }
 
     fn read_ahead(&mut self) {
-        let wanted = self.pace * self.feeder.batch_size.unwrap_or(1);
+        let wanted = self.state.pace * self.feeder.batch_size.unwrap_or(1);
         if self.next.len() < wanted {
             let more = wanted - self.next.len();
             self.next.extend(self.items.take(more));
@@ -145,7 +144,8 @@ impl<'a, 't> Work<'a, 't> {
     fn cut(&self, first: u64) -> Vec<u64> {
         let set = self.feeder.test_set(first).0;
         let single = self.single.contains(&first);
-        let most = if self.apart.contains(&first) { 1 } else { self.pace * self.batch_size(first) };
+        let most =
+            if self.apart.contains(&first) { 1 } else { self.state.pace * self.batch_size(first) };
         let fits = |idx: &u64| {
             *idx == first
                 || self.feeder.test_set(*idx).0 == set
@@ -229,9 +229,9 @@ impl<'a, 't> Work<'a, 't> {
         }
         self.feeder.deadline.took(start.elapsed());
         let factor = CHUNK.as_secs_f64() / start.elapsed().as_secs_f64().max(1e-6);
-        let pace = (self.pace as f64 * factor.clamp(0.25, 4.0)) as usize;
+        let pace = (self.state.pace as f64 * factor.clamp(0.25, 4.0)) as usize;
         let batch = self.feeder.batch_size.unwrap_or(1);
-        self.pace = pace.clamp(1, (LARGEST_CHUNK / batch).max(1));
+        self.state.pace = pace.clamp(1, (LARGEST_CHUNK / batch).max(1));
         Ok(End::Done)
     }
 

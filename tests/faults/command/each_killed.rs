@@ -108,3 +108,20 @@ fn a_killed_workers_items_are_done_by_the_next() {
     programs.into_iter().for_each(wait_until_gone);
     assert_eq!(recipe.results().lines().count(), 4);
 }
+
+/// As schedulers end a job: its processes get the signal one after another, the worker last.
+#[test]
+fn an_item_that_is_ended_with_its_worker_has_not_failed() {
+    let serve = "[ -e good ] || { echo $$ > child.new; mv child.new child; exec sleep 300; }";
+    let config = "command: {manifest: text, argv: [sh, serve]}\nparallel: {env: local}";
+    let recipe = recipe(1, serve, config);
+    let driver = recipe.start_run(&[]);
+    let child = pid_in(&recipe, "child");
+    send(child, Signal::SIGKILL);
+    wait_until_gone(child);
+    workers(&recipe.root).iter().for_each(|worker| send(worker.pid, Signal::SIGTERM));
+    driver.wait().expect_code(3);
+    assert_eq!(recipe.status()["items"]["failed"], 0, "{}", recipe.status());
+    fs::write(recipe.path("good"), "").expect("writes");
+    recipe.run(&[]).expect_code(0);
+}
