@@ -38,7 +38,9 @@ impl InHand {
         // Under the lock throughout: a signal finds the shard in hand, or being committed.
         let mut hand = self.lock();
         let Some(writer) = hand.take() else { return Ok(()) };
-        let name = format!("commit {}", writer.claim.shard);
+        let shard = writer.claim.shard;
+        log(&format!("shard {shard}: complete"));
+        let name = format!("commit {shard}");
         let commit = Builder::new().name(name).spawn(move || commit(writer));
         *self.leaving() = Some(commit.context("failed to start a thread")?);
         Ok(())
@@ -63,11 +65,13 @@ impl InHand {
 fn commit(writer: ShardWriter) -> Result<()> {
     let (shard, folder) = (writer.claim.shard, writer.claim.folder());
     match writer.commit() {
-        Ok(true) => log(&format!("shard {shard}: done")),
+        Ok(true) => Ok(()),
         Err(error) if folder.is_dir() => {
-            return Err(error.context(format!("failed to commit shard {shard}")));
+            Err(error.context(format!("failed to commit shard {shard}")))
         }
-        _ => log(&format!("shard {shard}: taken over by another worker")),
+        _ => {
+            log(&format!("shard {shard}: taken over by another worker"));
+            Ok(())
+        }
     }
-    Ok(())
 }

@@ -133,6 +133,7 @@ mod log;
 mod ordered;
 mod poison;
 mod queue;
+mod shard_name;
 mod shard_work;
 mod vigil;
 mod worker;
