@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use rayon::ThreadPool;
 
+use crate::at_hand::AtHand;
 use crate::deadline::Deadline;
 use crate::item_error::ErrorKind;
 use crate::job::Job;
@@ -79,6 +80,8 @@ pub(crate) struct Workplace<'a> {
     /// The worker's name.
     pub worker: &'a str,
     pub deadline: &'a Arc<Deadline>,
+    /// What is being computed in this process.
+    pub at_hand: &'a Arc<AtHand>,
     /// What the stage's `inputs` said when the run was planned.
     pub inputs: &'a serde_json::Value,
 }
@@ -122,6 +125,7 @@ pub(crate) struct InProcess {
     pool: Option<ThreadPool>,
     batch_size: usize,
     deadline: Arc<Deadline>,
+    at_hand: Arc<AtHand>,
     only_programs: bool,
 }
 
@@ -144,26 +148,26 @@ impl InProcess {
             .transpose()
             .context("failed to start threads")?;
         let batch_size = place.job.batch_size.unwrap_or(1) as usize;
-        let deadline = place.deadline.clone();
-        Ok(Self { env, pool, batch_size, deadline, only_programs: false })
+        let (deadline, at_hand) = (place.deadline.clone(), place.at_hand.clone());
+        Ok(Self { env, pool, batch_size, deadline, at_hand, only_programs: false })
     }
 
-    /// The same, where the env only starts programs. It gets no batches: one that fails would run
-    /// its other items' programs twice.
+    /// The same, where the env only starts programs, and sees to their time itself. It gets no
+    /// batches: one that fails would run its other items' programs twice.
     pub(crate) fn of_programs(self) -> Self {
-        Self { only_programs: true, batch_size: 1, ..self }
+        Self { only_programs: true, batch_size: 1, at_hand: Arc::default(), ..self }
     }
 
     /// Computes an item, or a batch, if it can be done in time.
-    fn in_time<T>(&self, compute: impl FnOnce(&Self) -> T) -> Option<T> {
+    fn in_time<T>(&self, items: &[u64], compute: impl FnOnce(&Self) -> T) -> Option<T> {
         if self.deadline.end().is_none() {
-            return Some(compute(self));
+            return Some(self.at_hand.while_computing(items, || compute(self)));
         }
         if !self.deadline.fits_one_more() {
             return None;
         }
         let start = Instant::now();
-        let computed = compute(self);
+        let computed = self.at_hand.while_computing(items, || compute(self));
         self.deadline.took(start.elapsed());
         Some(computed)
     }
@@ -206,10 +210,20 @@ impl Computer for InProcess {
     fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) -> Result<()> {
         let pool = self.pool.as_ref();
         if self.batch_size == 1 {
-            compute_in_order(pool, items, |idx| self.in_time(|it| vec![it.forward(idx)]), take);
+            compute_in_order(
+                pool,
+                items,
+                |idx| self.in_time(&[idx], |it| vec![it.forward(idx)]),
+                take,
+            );
         } else {
             let batches = batches(items, self.batch_size);
-            compute_in_order(pool, batches, |batch| self.in_time(|it| it.batch(&batch)), take);
+            compute_in_order(
+                pool,
+                batches,
+                |batch| self.in_time(&batch, |it| it.batch(&batch)),
+                take,
+            );
         }
         Ok(())
     }
@@ -225,7 +239,7 @@ impl Computer for InProcess {
 
 impl Alone for InProcess {
     fn forward_in_time(&self, idx: u64) -> Option<Outcome> {
-        self.in_time(|it| it.forward(idx))
+        self.in_time(&[idx], |it| it.forward(idx))
     }
 }
 

@@ -114,6 +114,7 @@ mod refused;
 mod spec;
 
 // The run directory and its contract.
+mod at_hand;
 mod atomic_file;
 mod claim;
 mod identity;

@@ -5,6 +5,8 @@
 //! item, and the next one passes it by. Only deaths that a parent saw count: of a worker that was
 //! killed together with its parent (a lost node, a cancelled job) it is not known that the item did it.
 
+use crate::computer::Failure;
+use crate::item_error::ErrorKind;
 use crate::log::log;
 use crate::roster::{Ended, Worker};
 use crate::run_dir::RunDir;
@@ -30,15 +32,21 @@ impl Careful {
         Some(Self { last: writer.was_trying(), status })
     }
 
-    /// Called before each item. `Some`: it is a poison item, and this is why.
-    pub(crate) fn before(&mut self, writer: &ShardWriter, idx: u64) -> Option<String> {
-        let mut trying = Trying { idx, deaths: 0 };
-        if let Some(last) = self.last.take().filter(|last| last.idx == idx) {
+    /// Called before each item. `Some`: it is not to be tried again, and this is why.
+    pub(crate) fn before(&mut self, writer: &ShardWriter, idx: u64) -> Option<Failure> {
+        let mut trying = Trying::at(idx);
+        // On many threads, one that was late is not always the first without a record.
+        if let Some(last) = self.last.take_if(|last| last.idx == idx) {
+            if let Some(seconds) = last.late {
+                let why = format!("took longer than item_timeout, {seconds} s; its worker ended");
+                return Some(Failure::new(ErrorKind::Timeout, why));
+            }
             trying.deaths = last.deaths + u32::from(self.status.is_some());
         }
         if trying.deaths >= DEATHS {
             let status = self.status.take().unwrap_or_default();
-            return Some(format!("the worker died at this item twice in a row ({status})"));
+            let why = format!("the worker died at this item twice in a row ({status})");
+            return Some(Failure::new(ErrorKind::Died, why));
         }
         if let Err(error) = writer.set_trying(trying) {
             log(&format!("failed to leave word of item {idx}: {error}"));

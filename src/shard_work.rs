@@ -82,7 +82,7 @@ impl ShardWork<'_> {
                 None => return Ok(Some(Left::Lost)),
             };
             let outcome = match poison {
-                Some(deaths) => (idx, Err(Failure::new(ErrorKind::Died, deaths))),
+                Some(failure) => (idx, Err(failure)),
                 None => match alone.forward_in_time(idx) {
                     Some(outcome) => outcome,
                     None => return Ok(Some(Left::NoTime)),

@@ -34,6 +34,15 @@ pub(crate) struct Trying {
     pub idx: u64,
     /// How many workers in a row died at it before.
     pub deaths: u32,
+    /// It took longer than so many seconds, and its worker ended itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<u64>,
+}
+
+impl Trying {
+    pub(crate) fn at(idx: u64) -> Self {
+        Self { idx, deaths: 0, late: None }
+    }
 }
 
 /// A shard being worked on.

@@ -193,8 +193,6 @@ pub struct Stage {
     pub about: &'static str,
     /// Its parameters are the whole config, and not only its section.
     pub(crate) takes_all: bool,
-    /// Its items are computed by other programs, which can be ended when they take too long.
-    pub(crate) outside: bool,
     load: Load,
 }
 
@@ -205,12 +203,12 @@ impl Stage {
     /// The stage of runner `R` and its provider.
     #[must_use]
     pub const fn new<R: Runner>(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, takes_all: false, outside: false, load: load::<R> }
+        Self { name, about, takes_all: false, load: load::<R> }
     }
 
     /// A stage whose items are computed by other programs.
     pub(crate) const fn outside(name: &'static str, about: &'static str, load: Load) -> Self {
-        Self { name, about, takes_all: false, outside: true, load }
+        Self { name, about, takes_all: false, load }
     }
 
     /// The whole config, and not a section of its own, has its parameters.

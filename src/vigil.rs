@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::at_hand::{AtHand, Overdue};
 use crate::deadline::{Deadline, NO_TIME};
 use crate::in_hand::InHand;
 use crate::launch::kill_all_groups;
 use crate::log::log;
 use crate::roster::{Ended, LEASE_TOUCH, Worker, touch};
 use crate::run_dir::RunDir;
+use crate::shard_writer::Trying;
 use crate::signals::listen;
 use crate::stop::Stop;
+use crate::worker::Assignment;
 
 /// Records reach the disk at least so often.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -28,6 +31,8 @@ pub(crate) struct Exits {
     pub signal: i32,
     /// After a request to stop.
     pub stop: i32,
+    /// When an item took longer than `item_timeout`.
+    pub overdue: i32,
 }
 
 /// Ends the vigil when dropped.
@@ -40,21 +45,16 @@ impl Drop for Vigil {
 }
 
 /// Starts the two threads of the vigil.
-pub(crate) fn keep(
-    run: &RunDir,
-    worker: &Worker,
-    in_hand: &InHand,
-    deadline: &Arc<Deadline>,
-    exits: Exits,
-) -> Vigil {
+pub(crate) fn keep(assignment: &Assignment, in_hand: &InHand, at_hand: &Arc<AtHand>) -> Vigil {
     let over = Arc::new(AtomicBool::new(false));
     let watch = Watch {
-        run: run.clone(),
-        worker: worker.clone(),
+        run: assignment.run.clone(),
+        worker: assignment.worker.clone(),
         in_hand: in_hand.clone(),
+        at_hand: at_hand.clone(),
         over: over.clone(),
-        deadline: deadline.clone(),
-        exits,
+        deadline: assignment.deadline.clone(),
+        exits: assignment.exits,
     };
     let ears = watch.clone();
     thread::spawn(move || watch.beat());
@@ -72,6 +72,7 @@ struct Watch {
     run: RunDir,
     worker: Worker,
     in_hand: InHand,
+    at_hand: Arc<AtHand>,
     over: Arc<AtomicBool>,
     deadline: Arc<Deadline>,
     exits: Exits,
@@ -86,6 +87,9 @@ impl Watch {
             if self.deadline.passed() && !self.over.load(Ordering::Relaxed) {
                 self.leave(NO_TIME, self.exits.stop);
             }
+            if self.at_hand.overdue().is_some() && !self.over.load(Ordering::Relaxed) {
+                self.end_overdue();
+            }
             if touched.elapsed() >= LEASE_TOUCH && !self.over.load(Ordering::Relaxed) {
                 touched = Instant::now();
                 self.renew(&path);
@@ -99,6 +103,31 @@ impl Watch {
                 log(&format!("failed to flush: {error}"));
             }
         }
+    }
+
+    /// Code in this process cannot be ended alone. So all of it ends, as if it had died of the item,
+    /// and leaves word that the next worker need not try it: it fails there.
+    fn end_overdue(&self) {
+        let mut hand = self.in_hand.lock();
+        // Under the lock nothing is recorded: what is still at hand now has no record.
+        let (Some(overdue), Some(limit)) = (self.at_hand.overdue(), self.at_hand.limit()) else {
+            return;
+        };
+        let seconds = limit.as_secs();
+        match (overdue, &mut *hand) {
+            (Overdue::Item(idx), Some(writer)) => {
+                log(&format!("item {idx} takes longer than item_timeout, {seconds} s"));
+                let word = Trying { late: Some(seconds), ..Trying::at(idx) };
+                if let Err(error) = writer.flush().and_then(|()| writer.set_trying(word)) {
+                    log(&format!("failed to leave word of it: {error}"));
+                }
+            }
+            _ => log(&format!("a batch takes longer than item_timeout, {seconds} s")),
+        }
+        if let Err(error) = self.in_hand.committed() {
+            log(&format!("{error:#}"));
+        }
+        std::process::exit(self.exits.overdue);
     }
 
     fn renew(&self, path: &Path) {

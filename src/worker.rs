@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::at_hand::AtHand;
 use crate::computer::{Computer, Workplace};
 use crate::deadline::{Deadline, NO_TIME};
 use crate::failures::Failures;
@@ -44,9 +45,9 @@ pub(crate) struct Assignment {
 pub(crate) fn work(assignment: &Assignment) -> Ended {
     let worker = assignment.worker.clone();
     let in_hand = InHand::default();
-    let vigil =
-        vigil::keep(&assignment.run, &worker, &in_hand, &assignment.deadline, assignment.exits);
-    let worked = work_through(assignment, &in_hand);
+    let at_hand = Arc::new(AtHand::new(assignment.job.item_timeout.map(Duration::from_secs)));
+    let vigil = vigil::keep(assignment, &in_hand, &at_hand);
+    let worked = work_through(assignment, &in_hand, &at_hand);
     let ended = in_hand
         .committed()
         .and(worked)
@@ -65,13 +66,13 @@ pub(crate) fn work(assignment: &Assignment) -> Ended {
     ended
 }
 
-fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
+fn work_through(assignment: &Assignment, in_hand: &InHand, at_hand: &Arc<AtHand>) -> Result<Ended> {
     let Assignment { run, spec, job, stage, worker, deadline, .. } = assignment;
     let mut queue =
         Queue::new(run, &worker.worker, spec.num_shards(), job.number, assignment.after.clone());
     let mut computer: Option<Box<dyn Computer>> = None;
-    let place =
-        Workplace { run, job, worker: &worker.worker, deadline, inputs: &spec.fingerprint.inputs };
+    let (name, inputs) = (&worker.worker, &spec.fingerprint.inputs);
+    let place = Workplace { run, job, worker: name, deadline, at_hand, inputs };
     let mut failures = Failures::new(job.max_failed_items);
     loop {
         if let Some(stop) = Stop::read(run) {

@@ -23,10 +23,14 @@ use crate::vigil::Exits;
 use crate::worker::{Assignment, work};
 
 /// Its parent knows what a worker's end means from the run directory.
-const WORKER_EXITS: Exits = Exits { signal: 0, stop: 0 };
+/// The last one is that of timeout(1).
+const WORKER_EXITS: Exits = Exits { signal: 0, stop: 0, overdue: 124 };
 
-const IN_PROCESS_EXITS: Exits =
-    Exits { signal: Exit::Interrupted as i32, stop: Exit::Incomplete as i32 };
+const IN_PROCESS_EXITS: Exits = Exits {
+    signal: Exit::Interrupted as i32,
+    stop: Exit::Incomplete as i32,
+    overdue: Exit::Incomplete as i32,
+};
 
 /// The arguments of a task or a worker; nobody types them.
 #[derive(Parser)]

@@ -57,9 +57,6 @@ pub(super) fn load(request: &Request<'_>, stages: &[Stage]) -> Result<Config, Di
     let parallel = read_parallel(section, run.n_workers, &mut checker);
     run::defaults_not_followed(&mut checker);
     run::near_misses(raw_map, stage.as_ref(), stages, &mut checker);
-    if let Some(stage) = &stage {
-        run::timeout_without_effect(stage, &mut checker);
-    }
     let loaded = stage.map(|stage| (stage, params::load(&stage, &mut checker)));
     for Problem { path, message, .. } in resolver.problems {
         let message = format!("`{}` is left as it is: {message}", dotted(&path));

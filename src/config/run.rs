@@ -190,17 +190,6 @@ pub(super) fn near_key(missing: &str, checker: &Checker<'_>) -> Option<String> {
     Some(format!("is `{near}` meant to be `{missing}`?"))
 }
 
-/// Warns of a limit that nobody can keep: what computes in the worker itself cannot be ended alone.
-pub(super) fn timeout_without_effect(stage: &Stage, checker: &mut Checker<'_>) {
-    let key = ["item_timeout".to_owned()];
-    if checker.given(&key).is_some() && !stage.outside {
-        let name = stage.name;
-        let message =
-            format!("`item_timeout` has no effect: stage `{name}` computes in the worker");
-        checker.tell(Severity::Warning, &key, Part::Key, message, None);
-    }
-}
-
 /// Warns of ESPnet3's `defaults`, which names files to read before this one.
 pub(super) fn defaults_not_followed(checker: &mut Checker<'_>) {
     let key = ["defaults".to_owned()];
