@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod hunt;
 mod queue;
 mod same_everywhere;
 mod slurm;

@@ -42,13 +42,13 @@ slurm() {
     PAR_MAX_ARRAY=40 up slurm
     speech slurm
     run same_everywhere::slurm slurm:: queue::
-    run slurm_faults:: --test-threads=1
+    run slurm_faults:: hunt::nothing_lost_on_slurm --test-threads=1
 }
 # No `&&` between the two: a failure in a list of commands would not end this.
 ssh() {
     up ssh
     speech ssh --set "parallel.options={hosts: [h1, h2], connect_options: {config: $PAR_SSH_CONFIG}}"
-    run same_everywhere::ssh ssh:: ssh_stage:: --test-threads=1
+    run same_everywhere::ssh ssh:: ssh_stage:: hunt::nothing_lost_on_hosts --test-threads=1
 }
 sge() {
     up sge

@@ -14,15 +14,17 @@ use crate::common::until::wait_until;
 /// ssh notices a host that went silent within half a minute.
 const LONG: Duration = Duration::from_secs(120);
 
-fn recipe(hosts: &str, n_workers: u32) -> Recipe {
+pub(crate) fn section(hosts: &str, n_workers: u32) -> String {
     let config = std::env::var("PAR_SSH_CONFIG").expect("are the hosts up?");
-    Recipe::held_at(
-        599,
-        &format!(
-            "toy: {{n: 600, sleep_ms: 20, files: true}}\nparallel: {{env: ssh, n_workers: {n_workers}, \
-             options: {{hosts: {hosts}, connect_options: {{config: {config}}}}}}}"
-        ),
+    format!(
+        "parallel: {{env: ssh, n_workers: {n_workers}, \
+         options: {{hosts: {hosts}, connect_options: {{config: {config}}}}}}}"
     )
+}
+
+fn recipe(hosts: &str, n_workers: u32) -> Recipe {
+    let section = section(hosts, n_workers);
+    Recipe::held_at(599, &format!("toy: {{n: 600, sleep_ms: 20, files: true}}\n{section}"))
 }
 
 /// The folder of the hosts, as ssh.sh knows it.

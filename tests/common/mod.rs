@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod disk;
+pub(crate) mod hunt;
 pub(crate) mod processes;
 pub(crate) mod recipe;
 pub(crate) mod until;

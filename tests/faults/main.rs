@@ -11,6 +11,7 @@ mod detach;
 mod directory;
 mod disk_full;
 mod env;
+mod hunt;
 mod item_timeout;
 mod items;
 mod kill_all;

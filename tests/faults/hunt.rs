@@ -1,0 +1,19 @@
+//! Random kills of workers, tasks and drivers here, and records of the dead damaged.
+
+use std::time::Duration;
+
+use crate::common::hunt::{hunt, kills};
+use crate::common::recipe::Recipe;
+
+#[test]
+fn nothing_lost_nothing_doubled() {
+    let wanted = kills(25);
+    let recipe = || {
+        Recipe::new(
+            "toy: {n: 300, sleep_ms: 2, files: true}\n\
+             parallel: {env: local, n_workers: 3, shard_size: 20}",
+        )
+    };
+    let tally = hunt(wanted, Duration::from_millis(150), true, recipe);
+    assert!(tally.kills >= wanted, "{tally:?}");
+}
