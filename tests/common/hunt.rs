@@ -3,7 +3,6 @@
 //!
 //! `PAR_KILLS=1000` makes it long, `PAR_SEED` repeats one.
 
-use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::disk::{check_files, claimed, recorded, said, shards};
+use super::disk::{check_files, claimed, said, shards};
+use super::kept::Kept;
 use super::processes::{Kind, kill_all, of_run, send};
 use super::recipe::{Call, Recipe};
 
@@ -71,7 +71,7 @@ pub(crate) fn hunt(kills: u32, pause: Duration, cuts: bool, recipe: impl Fn() ->
 fn one_run(recipe: &Recipe, pause: Duration, cuts: bool, dice: &mut Dice, tally: &mut Tally) {
     tally.runs += 1;
     let root = &recipe.root;
-    let mut known = BTreeSet::new();
+    let mut kept = Kept::default();
     let mut drivers: Vec<Call> = Vec::new();
     let since = Instant::now();
     while !complete(recipe) && since.elapsed() < 10 * ROUND {
@@ -79,21 +79,13 @@ fn one_run(recipe: &Recipe, pause: Duration, cuts: bool, dice: &mut Dice, tally:
         if drivers.is_empty() {
             if cuts && of_run(root).is_empty() && dice.below(3) == 0 {
                 tally.cuts += u32::from(cut(recipe, dice));
-                known = recorded(root);
+                kept = Kept::now(root);
             }
             drivers.push(recipe.start_run(&["--retry-failed"]));
         }
         std::thread::sleep(pause.mul_f64(dice.below(1000) as f64 / 1000.0));
         disturb(recipe, &mut drivers, dice, tally);
-        let now = recorded(root);
-        let lost: Vec<_> = known.difference(&now).collect();
-        // A listing races with renames: who is missing from two of them is lost.
-        if !lost.is_empty() {
-            let again = recorded(root);
-            let lost: Vec<_> = known.difference(&again).collect();
-            assert!(lost.is_empty(), "lost {lost:?}");
-        }
-        known = now;
+        kept.check(root);
     }
     for driver in drivers {
         driver.wait_within(2 * ROUND);

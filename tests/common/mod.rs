@@ -5,6 +5,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod hunt;
+pub(crate) mod kept;
 pub(crate) mod processes;
 pub(crate) mod recipe;
 pub(crate) mod until;

@@ -1,8 +1,7 @@
 //! kill -9 of driver, task and workers at one moment, again and again.
 
-use std::collections::BTreeSet;
-
-use crate::common::disk::{check_files, forwards, recorded};
+use crate::common::disk::{check_files, recorded};
+use crate::common::kept::Kept;
 use crate::common::processes::kill_all;
 use crate::common::recipe::Recipe;
 use crate::common::until::wait_until;
@@ -36,36 +35,10 @@ fn killed_and_resumed(recipe: &Recipe) {
         wait_until("records", || recorded(&recipe.root).len() >= wanted.min(599));
         kill_all(&recipe.root, Some(driver.pid()));
         drop(driver);
-        kept.check(recipe);
+        kept.check(&recipe.root);
     }
     recipe.release();
     recipe.run(&[]).expect_code(0);
-    kept.check(recipe);
+    kept.check(&recipe.root);
     recipe.compare();
-}
-
-/// What was on disk after the last kill, and who had worked until then.
-#[derive(Default)]
-struct Kept {
-    items: BTreeSet<u64>,
-    workers: BTreeSet<String>,
-}
-
-impl Kept {
-    /// What was on disk is still there, and nobody who came later computed it again.
-    fn check(&mut self, recipe: &Recipe) {
-        let items = recorded(&recipe.root);
-        let lost: Vec<_> = self.items.difference(&items).collect();
-        assert!(lost.is_empty(), "lost {lost:?}");
-        let forwards = forwards(&recipe.root);
-        for (worker, computed) in &forwards {
-            let again: Vec<_> = computed.iter().filter(|idx| self.items.contains(idx)).collect();
-            assert!(
-                self.workers.contains(worker) || again.is_empty(),
-                "{worker} computed {again:?} again"
-            );
-        }
-        self.items = items;
-        self.workers = forwards.into_keys().collect();
-    }
 }
