@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use crate::atomic_file;
 use crate::item_error::ItemError;
@@ -25,8 +24,11 @@ pub(crate) struct Collected {
     pub missing: Vec<std::ops::Range<u64>>,
 }
 
-/// What is done with an item's line.
-type Each<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+/// What is done with the lines of some records, in order: whole ones, as many as there are at hand.
+type Each<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// So much of a shard is looked at at once, or a line if that is longer.
+const BLOCK: usize = 1 << 18;
 
 /// The shards are not all done.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl std::fmt::Display for Incomplete {
 
 impl std::error::Error for Incomplete {}
 
-/// Gives every record's line to `each`, in item order.
+/// Gives every record's line to `each`, in item order, many lines at once.
 ///
 /// # Errors
 /// [`Incomplete`] where shards are not done, unless `partial`; a damaged shard; what `each` fails with.
@@ -51,7 +53,7 @@ pub(crate) fn read_lines(
     run: &RunDir,
     spec: &Spec,
     partial: bool,
-    mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Collected> {
     let folders = folders_of(run, spec)?;
     let undone = folders.iter().filter(|(done, _)| !done).count();
@@ -66,8 +68,8 @@ pub(crate) fn read_lines(
         }
         // What `each` does not like is no damage.
         let mut refusal = None;
-        let mut each = |idx, line: &[u8]| {
-            each(idx, line).or_else(|error| {
+        let mut each = |lines: &[u8]| {
+            each(lines).or_else(|error| {
                 refusal = Some(error);
                 bail!("not taken")
             })
@@ -88,8 +90,10 @@ pub(crate) fn read_lines(
 pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     let folder = run.shard(shard, ShardState::Done);
-    let mut each = |_, line: &[u8]| {
-        records.push(parse_record(line)?);
+    let mut each = |lines: &[u8]| {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            records.push(parse_record(line)?);
+        }
         Ok(())
     };
     read_done(spec, shard, &folder, &mut Collected::default(), &mut each)
@@ -126,23 +130,57 @@ fn read_done(
         bail!("{ERRORS} has an item twice");
     }
     let mut items = spec.items(shard).into_iter().filter(|idx| !failed.contains(idx));
-    let mut lines = BufReader::with_capacity(1 << 18, File::open(folder.join(RESULTS))?);
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        let idx = idx_of(&line).with_context(|| format!("a line of {RESULTS} is no record"))?;
-        match items.next() {
-            Some(item) if item == idx => each(idx, &line)?,
-            Some(item) => bail!("{RESULTS} has item {idx} where item {item} should be"),
-            None => bail!("{RESULTS} has item {idx} after its last one"),
+    let mut file = File::open(folder.join(RESULTS))?;
+    let mut block = vec![0; BLOCK];
+    let mut filled = 0;
+    loop {
+        let read = file.read(&mut block[filled..])?;
+        filled += read;
+        let whole = memchr::memrchr(b'\n', &block[..filled]).map_or(0, |end| end + 1);
+        collected.records += check(&block[..whole], &mut items)?;
+        each(&block[..whole])?;
+        block.copy_within(whole..filled, 0);
+        filled -= whole;
+        if read == 0 {
+            break;
         }
-        collected.records += 1;
-        line.clear();
+        if filled == block.len() {
+            block.resize(2 * filled, 0);
+        }
+    }
+    if filled > 0 {
+        bail!("the last line of {RESULTS} has no end");
     }
     if let Some(item) = items.next() {
         bail!("{RESULTS} ends before item {item}");
     }
     collected.errors.extend(errors);
     Ok(())
+}
+
+/// Whether these lines are the next items' records. Returns how many there are.
+fn check(lines: &[u8], items: &mut impl Iterator<Item = u64>) -> Result<u64> {
+    let (mut start, mut number) = (0, 0);
+    let mut digits = itoa::Buffer::new();
+    for end in memchr::memchr_iter(b'\n', lines) {
+        let line = &lines[start..=end];
+        let item = items.next();
+        let expected = item.is_some_and(|item| {
+            let rest = line.strip_prefix(HEAD);
+            let rest = rest.and_then(|rest| rest.strip_prefix(digits.format(item).as_bytes()));
+            rest.is_some_and(|rest| matches!(rest, [b',' | b'}', ..]) && rest.ends_with(b"}\n"))
+        });
+        if !expected {
+            let idx = idx_of(line).with_context(|| format!("a line of {RESULTS} is no record"))?;
+            match item {
+                Some(item) => bail!("{RESULTS} has item {idx} where item {item} should be"),
+                None => bail!("{RESULTS} has item {idx} after its last one"),
+            }
+        }
+        start = end + 1;
+        number += 1;
+    }
+    Ok(number)
 }
 
 /// A shard that is not done: its good lines, and what is missing.
@@ -170,8 +208,8 @@ fn read_undone(
     let mut records = records.into_iter().peekable();
     for item in spec.items(shard) {
         while records.next_if(|(idx, _)| *idx < item).is_some() {}
-        if let Some((idx, line)) = records.next_if(|(idx, _)| *idx == item) {
-            each(idx, &line)?;
+        if let Some((_, line)) = records.next_if(|(idx, _)| *idx == item) {
+            each(&line)?;
             collected.records += 1;
         } else if let Some(error) = errors.iter().find(|error| error.idx == item) {
             collected.errors.push(error.clone());
@@ -201,9 +239,12 @@ fn read_errors(folder: &Path, torn: bool) -> Result<Vec<ItemError>> {
     Ok(errors)
 }
 
-/// The item of a record's line. Our own lines begin with it.
+/// Our own lines begin with the item.
+const HEAD: &[u8] = b"{\"idx\":";
+
+/// The item of a record's line.
 fn idx_of(line: &[u8]) -> Option<u64> {
-    let digits = line.strip_prefix(b"{\"idx\":")?;
+    let digits = line.strip_prefix(HEAD)?;
     let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
     let idx = std::str::from_utf8(&digits[..end]).ok()?.parse().ok()?;
     line.ends_with(b"}\n").then_some(idx)
@@ -215,7 +256,7 @@ fn idx_of(line: &[u8]) -> Option<u64> {
 /// As [`read_lines`], and when the files cannot be written; then the old ones stay.
 pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
     let collected = write_to(&run.results(), |out| {
-        read_lines(run, spec, false, |_, line| Ok(out.write_all(line)?))
+        read_lines(run, spec, false, |lines| Ok(out.write_all(lines)?))
     })?;
     if collected.errors.is_empty() {
         match fs::remove_file(run.errors()) {
@@ -277,8 +318,10 @@ pub(crate) fn records(path: &Path) -> Result<impl Iterator<Item = Result<Record>
 
 /// A record from its line; its `idx` is one of the fields.
 pub(crate) fn parse_record(line: &[u8]) -> Result<Record> {
-    match serde_json::from_slice(line).context("a line is no JSON")? {
-        Value::Object(fields) => Ok(Record { fields, files: Vec::new() }),
-        other => bail!("{other} is no record"),
+    let json = std::str::from_utf8(line).context("a line is not UTF-8")?.trim_end();
+    let record = Record::of_object(json.to_owned());
+    if record.fields().is_empty() {
+        bail!("a line is no record: {json}");
     }
+    Ok(record)
 }

@@ -63,15 +63,8 @@ impl std::fmt::Display for NoEnv {
 
 impl std::error::Error for NoEnv {}
 
-/// An item's result.
-pub(crate) enum Computed {
-    Record(Record),
-    /// The fields of a record, as a JSON object that another program wrote.
-    Json(String),
-}
-
 /// One item's fate.
-pub(crate) type Outcome = (u64, std::result::Result<Computed, Failure>);
+pub(crate) type Outcome = (u64, std::result::Result<Record, Failure>);
 
 /// Where a worker works.
 pub(crate) struct Workplace<'a> {
@@ -86,9 +79,9 @@ pub(crate) struct Workplace<'a> {
     pub inputs: &'a serde_json::Value,
 }
 
-/// Takes outcomes as they come, in the order of the items; `None`: the next item would not be done
-/// before the time limit.
-pub(crate) type Take<'a> = dyn FnMut(Option<Vec<Outcome>>) -> ControlFlow<()> + 'a;
+/// Takes an outcome, in the order of the items; `None`: the next item would not be done before the
+/// time limit.
+pub(crate) type Take<'a> = dyn FnMut(Option<Outcome>) -> ControlFlow<()> + 'a;
 
 /// Computes items.
 pub(crate) trait Computer {
@@ -181,8 +174,7 @@ impl InProcess {
     fn batch(&self, batch: &[u64]) -> Vec<Outcome> {
         match catch_unwind(AssertUnwindSafe(|| self.env.batch_forward(batch))) {
             Ok(Ok(records)) if records.len() == batch.len() => {
-                let records = records.into_iter().map(|record| Ok(Computed::Record(record)));
-                batch.iter().copied().zip(records).collect()
+                batch.iter().copied().zip(records.into_iter().map(Ok)).collect()
             }
             Ok(Ok(records)) => {
                 log(&format!(
@@ -210,20 +202,14 @@ impl Computer for InProcess {
     fn compute(&self, items: &mut dyn Iterator<Item = u64>, take: &mut Take<'_>) -> Result<()> {
         let pool = self.pool.as_ref();
         if self.batch_size == 1 {
-            compute_in_order(
-                pool,
-                items,
-                |idx| self.in_time(&[idx], |it| vec![it.forward(idx)]),
-                take,
-            );
+            compute_in_order(pool, items, |idx| self.forward_in_time(idx), take);
         } else {
             let batches = batches(items, self.batch_size);
-            compute_in_order(
-                pool,
-                batches,
-                |batch| self.in_time(&batch, |it| it.batch(&batch)),
-                take,
-            );
+            let batch = |batch: Vec<u64>| self.in_time(&batch, |it| it.batch(&batch));
+            compute_in_order(pool, batches, batch, |outcomes| match outcomes {
+                Some(outcomes) => outcomes.into_iter().try_for_each(|outcome| take(Some(outcome))),
+                None => take(None),
+            });
         }
         Ok(())
     }
@@ -254,9 +240,9 @@ pub(crate) fn batches(
     })
 }
 
-fn fate(result: std::thread::Result<Result<Record>>) -> std::result::Result<Computed, Failure> {
+fn fate(result: std::thread::Result<Result<Record>>) -> std::result::Result<Record, Failure> {
     match result {
-        Ok(Ok(record)) => Ok(Computed::Record(record)),
+        Ok(Ok(record)) => Ok(record),
         Ok(Err(error)) => match error.downcast() {
             Ok(failure) => Err(failure),
             Err(error) => Err(Failure::new(ErrorKind::Error, format!("{error:#}"))),

@@ -1,21 +1,40 @@
-//! The shards that a worker holds: one is worked on, and the one before it may be on its way to be
+//! The shards that a worker holds: one is worked on, and those before it may be on their way to be
 //! committed. Whoever has the lock may write to the first or give it away: the thread that computes, or
 //! the one that hears signals.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow};
 
 use crate::log::log;
 use crate::shard_writer::ShardWriter;
+
+/// So many complete shards may wait for a slow disk; a worker that has more waits, too.
+const MOST: usize = 4;
 
 /// What a worker holds.
 #[derive(Clone, Default)]
 pub(crate) struct InHand {
     shard: Arc<Mutex<Option<ShardWriter>>>,
-    /// A disk takes milliseconds to commit a shard: meanwhile the next one is computed.
-    commit: Arc<Mutex<Option<JoinHandle<Result<()>>>>>,
+    complete: Arc<Complete>,
+}
+
+/// Shards for the thread that commits: a disk takes milliseconds, and meanwhile the next is computed.
+#[derive(Default)]
+struct Complete {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    shards: VecDeque<ShardWriter>,
+    /// One has been taken from the front, and is not committed yet.
+    busy: bool,
+    /// There is a thread.
+    served: bool,
+    failed: Option<Error>,
 }
 
 impl InHand {
@@ -29,36 +48,69 @@ impl InHand {
         self.shard.try_lock().ok()
     }
 
-    /// Begins to commit the shard, once the one before it is committed.
+    /// Hands the shard over to be committed.
     ///
     /// # Errors
-    /// Those of the one before it.
+    /// When an earlier one could not be, or there is no thread to be had.
     pub(crate) fn commit(&self) -> Result<()> {
-        self.committed()?;
-        // Under the lock throughout: a signal finds the shard in hand, or being committed.
+        let room = |state: &State| state.shards.len() < MOST;
+        drop(self.complete.wait_until(room)?);
+        // Under the lock throughout: a signal finds the shard in hand, or about to be committed.
         let mut hand = self.lock();
         let Some(writer) = hand.take() else { return Ok(()) };
-        let shard = writer.claim.shard;
-        log(&format!("shard {shard}: complete"));
-        let name = format!("commit {shard}");
-        let commit = Builder::new().name(name).spawn(move || commit(writer));
-        *self.leaving() = Some(commit.context("failed to start a thread")?);
+        log(&format!("shard {}: complete", writer.claim.shard));
+        let mut state = self.complete.lock();
+        state.shards.push_back(writer);
+        if !std::mem::replace(&mut state.served, true) {
+            let complete = self.complete.clone();
+            let thread = std::thread::Builder::new().name("commit".to_owned());
+            thread.spawn(move || complete.serve()).context("failed to start a thread")?;
+        }
+        self.complete.changed.notify_all();
         Ok(())
     }
 
-    /// Waits until what is being committed is.
+    /// Waits until all that was handed over is committed.
     ///
     /// # Errors
-    /// When it could not be committed.
+    /// When one could not be.
     pub(crate) fn committed(&self) -> Result<()> {
-        // Whoever else comes to wait for it waits for the lock.
-        let mut leaving = self.leaving();
-        let Some(commit) = leaving.take() else { return Ok(()) };
-        commit.join().unwrap_or_else(|_| bail!("failed to commit a shard: a panic"))
+        self.complete.wait_until(|state| state.shards.is_empty() && !state.busy).map(drop)
+    }
+}
+
+impl Complete {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leaving(&self) -> MutexGuard<'_, Option<JoinHandle<Result<()>>>> {
-        self.commit.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Fails, once, if a commit has.
+    fn wait_until(&self, holds: impl Fn(&State) -> bool) -> Result<MutexGuard<'_, State>> {
+        let waits = |state: &mut State| state.failed.is_none() && !holds(state);
+        let state = self.changed.wait_while(self.lock(), waits);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        match state.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+
+    fn serve(&self) {
+        loop {
+            let state = self.changed.wait_while(self.lock(), |state| state.shards.is_empty());
+            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            let Some(writer) = state.shards.pop_front() else { continue };
+            state.busy = true;
+            drop(state);
+            let shard = writer.claim.shard;
+            let committed =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commit(writer)));
+            let committed = committed.unwrap_or_else(|_| Err(anyhow!("shard {shard}: a panic")));
+            let mut state = self.lock();
+            state.busy = false;
+            state.failed = state.failed.take().or(committed.err());
+            self.changed.notify_all();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `forward` returns: the fields of one JSONL line, and bytes for files of the shard.
 
+use std::sync::OnceLock;
+
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,9 +24,11 @@ use serde_json::{Map, Value};
 /// assert_eq!(Record::new(3)?.get::<u32>("value")?, 3);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Record {
-    pub(crate) fields: Map<String, Value>,
+    /// A JSON object on one line: what is only passed on is never parsed.
+    json: String,
+    fields: OnceLock<Map<String, Value>>,
     pub(crate) files: Vec<FileBytes>,
 }
 
@@ -38,6 +42,18 @@ pub(crate) struct FileBytes {
     pub whole: bool,
 }
 
+impl Default for Record {
+    fn default() -> Self {
+        Self::of_object("{}".to_owned())
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json && self.files == other.files
+    }
+}
+
 impl Record {
     /// The record of a serialisable value: a struct or mapping gives its fields, anything else
     /// stands under `value`.
@@ -45,14 +61,33 @@ impl Record {
     /// # Errors
     /// When the value cannot be JSON, or when it has a field `idx`, which is the item's own.
     pub fn new(value: impl Serialize) -> Result<Self> {
-        let fields = match serde_json::to_value(value)? {
-            Value::Object(fields) => fields,
-            value => Map::from_iter([("value".to_owned(), value)]),
-        };
-        if fields.contains_key("idx") {
+        let mut json = serde_json::to_string(&value)?;
+        if json.contains('\n') {
+            // JSON that was passed through as it is.
+            json = serde_json::from_str::<Value>(&json)?.to_string();
+        }
+        if !json.starts_with('{') {
+            json = format!("{{\"value\":{json}}}");
+        }
+        let record = Self::of_object(json);
+        if record.json.contains("\"idx\"") && record.fields().contains_key("idx") {
             bail!("argument conflict: `idx` passed via both the record and the item's index");
         }
-        Ok(Self { fields, files: Vec::new() })
+        Ok(record)
+    }
+
+    /// The record whose fields are a JSON object already, on one line.
+    pub(crate) fn of_object(json: String) -> Self {
+        Self { json, fields: OnceLock::new(), files: Vec::new() }
+    }
+
+    /// The fields, as a JSON object.
+    pub(crate) fn json(&self) -> &str {
+        &self.json
+    }
+
+    pub(crate) fn fields(&self) -> &Map<String, Value> {
+        self.fields.get_or_init(|| serde_json::from_str(&self.json).unwrap_or_default())
     }
 
     /// Appends `bytes` to the shard's file `name` (shared by its records, in index order), and
@@ -91,8 +126,8 @@ impl Record {
     /// # Errors
     /// When the record has no such field, or it is no `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        let Some(value) = self.fields.get(name) else {
-            let known: Vec<_> = self.fields.keys().map(String::as_str).collect();
+        let Some(value) = self.fields().get(name) else {
+            let known: Vec<_> = self.fields().keys().map(String::as_str).collect();
             bail!("the record has no field `{name}`; it has {}", known.join(", "));
         };
         T::deserialize(value).map_err(|error| anyhow::anyhow!("field `{name}`: {error}"))

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 
-use crate::computer::{Alone, Computed, Computer, Failure, NoEnv, Outcome};
+use crate::computer::{Alone, Computer, Failure, NoEnv, Outcome};
 use crate::failures::Failures;
 use crate::in_hand::InHand;
 use crate::item_error::OnItemError;
@@ -49,18 +49,15 @@ impl ShardWork<'_> {
             return self.carefully(alone, pending, careful);
         }
         let mut left = Ok(None);
-        let mut take = |outcomes: Option<Vec<Outcome>>| {
-            let Some(outcomes) = outcomes else {
-                left = Ok(Some(Left::NoTime));
-                return ControlFlow::Break(());
+        let mut take = |outcome: Option<Outcome>| {
+            left = match outcome {
+                Some(outcome) => self.settle(outcome, false),
+                None => Ok(Some(Left::NoTime)),
             };
-            for outcome in outcomes {
-                left = self.settle(outcome, false);
-                if !matches!(left, Ok(None)) {
-                    return ControlFlow::Break(());
-                }
+            match left {
+                Ok(None) => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
             }
-            ControlFlow::Continue(())
         };
         match computer.compute(&mut pending.into_iter(), &mut take) {
             Ok(()) => left,
@@ -130,11 +127,7 @@ impl ShardWork<'_> {
     /// `Some`: this item's failure stops the run.
     fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
         let failure = match result {
-            Ok(Computed::Json(fields)) => {
-                writer.write_json(idx, &fields)?;
-                return Ok(None);
-            }
-            Ok(Computed::Record(record)) => match writer.write(idx, record)? {
+            Ok(record) => match writer.write(idx, &record)? {
                 Ok(()) => return Ok(None),
                 Err(error) => Failure::new(ErrorKind::Error, error),
             },

@@ -102,40 +102,33 @@ impl ShardWriter {
     pub(crate) fn write(
         &mut self,
         idx: u64,
-        record: Record,
+        record: &Record,
     ) -> Result<std::result::Result<(), String>> {
-        if let Err(error) = self.check(&record) {
+        if let Err(error) = self.check(record) {
             return Ok(Err(error.to_string()));
         }
-        let Record { mut fields, files } = record;
-        for file in files {
-            let place = self.write_file(idx, &file)?;
-            fields.insert(file.field, place.into());
+        let json = record.json().strip_prefix('{').and_then(|json| json.strip_suffix('}'));
+        let fields = json.context("the record is no JSON object")?.trim();
+        let mut places = Vec::new();
+        for file in &record.files {
+            places.push((file.field.as_str(), self.write_file(idx, file)?));
         }
-        write!(self.results, "{{\"idx\":{idx}")?;
-        for (name, value) in &fields {
+        self.results.write_all(b"{\"idx\":")?;
+        self.results.write_all(itoa::Buffer::new().format(idx).as_bytes())?;
+        if !fields.is_empty() {
             self.results.write_all(b",")?;
-            serde_json::to_writer(&mut self.results, name)?;
-            self.results.write_all(b":")?;
-            serde_json::to_writer(&mut self.results, value)?;
+            self.results.write_all(fields.as_bytes())?;
         }
-        self.end_line(idx)?;
-        Ok(Ok(()))
-    }
-
-    /// Adds a record whose fields are a JSON object already, on one line.
-    pub(crate) fn write_json(&mut self, idx: u64, fields: &str) -> io::Result<()> {
-        let inner = fields.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
-        let inner = inner.ok_or_else(|| io::Error::other("the fields are no JSON object"))?.trim();
-        let comma = if inner.is_empty() { "" } else { "," };
-        write!(self.results, "{{\"idx\":{idx}{comma}{inner}")?;
-        self.end_line(idx)
-    }
-
-    fn end_line(&mut self, idx: u64) -> io::Result<()> {
+        for (field, place) in places {
+            self.results.write_all(b",")?;
+            serde_json::to_writer(&mut self.results, field)?;
+            self.results.write_all(b":")?;
+            serde_json::to_writer(&mut self.results, &place)?;
+        }
         self.results.write_all(b"}\n")?;
         self.kept.sorted &= self.last.is_none_or(|last| last < idx);
-        self.note(idx)
+        self.note(idx)?;
+        Ok(Ok(()))
     }
 
     /// Adds a failed item. Errors are rare and wanted at once: no buffer.
@@ -171,7 +164,7 @@ impl ShardWriter {
             }
             let earlier = &record.files[..nth];
             if field == "idx"
-                || record.fields.contains_key(field)
+                || record.fields().contains_key(field)
                 || earlier.iter().any(|other| other.field == *field)
             {
                 bail!("argument conflict: `{field}` passed twice in one record");

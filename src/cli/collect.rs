@@ -96,14 +96,18 @@ impl Collect {
     }
 
     fn write(&self, run: &RunDir, spec: &Spec, out: &mut dyn Write) -> Result<Collected> {
-        read_lines(run, spec, self.partial, |_, line| match (self.format, &self.key, &self.field) {
-            (Format::Scp, Some(key), Some(field)) => {
+        read_lines(run, spec, self.partial, |lines| {
+            let (Format::Scp, Some(key), Some(field)) = (self.format, &self.key, &self.field)
+            else {
+                return Ok(out.write_all(lines)?);
+            };
+            for line in lines.split_inclusive(|byte| *byte == b'\n') {
                 let record = parse_record(line)?;
                 let text = text(&record, field)?;
                 let text = run.open_path(&text).unwrap_or(text);
-                Ok(writeln!(out, "{} {text}", word(&record, key)?)?)
+                writeln!(out, "{} {text}", word(&record, key)?)?;
             }
-            _ => Ok(out.write_all(line)?),
+            Ok(())
         })
     }
 }
@@ -120,11 +124,11 @@ fn word(record: &Record, field: &str) -> Result<String> {
 
 /// A field as text on one line; what is no string is JSON.
 fn text(record: &Record, field: &str) -> Result<String> {
-    let text = match record.fields.get(field) {
+    let text = match record.fields().get(field) {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => {
-            let known: Vec<_> = record.fields.keys().map(String::as_str).collect();
+            let known: Vec<_> = record.fields().keys().map(String::as_str).collect();
             let hint = format!("it has {}", known.join(", "));
             return Err(Refused::new(format!("a record has no field `{field}`"), hint).into());
         }

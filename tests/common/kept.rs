@@ -24,8 +24,6 @@ impl Kept {
 
     /// What was on disk is still there, and nobody who came later computed it again.
     pub(crate) fn check(&mut self, root: &Path) {
-        // In this order: who comes in between counts as new.
-        let workers = forwards(root).into_keys().collect();
         let mut items = recorded(root);
         for _ in 1..LOOKS {
             if self.items.is_subset(&items) {
@@ -36,13 +34,15 @@ impl Kept {
         }
         let lost: Vec<_> = self.items.difference(&items).collect();
         assert!(lost.is_empty(), "lost {lost:?}");
-        for (worker, computed) in forwards(root) {
+        // Read last: what is on disk above may be by anybody who has a log now.
+        let forwards = forwards(root);
+        for (worker, computed) in &forwards {
             let again: Vec<_> = computed.iter().filter(|idx| self.items.contains(idx)).collect();
             assert!(
-                self.workers.contains(&worker) || again.is_empty(),
+                self.workers.contains(worker) || again.is_empty(),
                 "{worker} computed {again:?} again"
             );
         }
-        *self = Self { items, workers };
+        *self = Self { items, workers: forwards.into_keys().collect() };
     }
 }

@@ -158,7 +158,7 @@ fn other_command(error: anyhow::Error, asked: &Asked) -> anyhow::Error {
 
 /// Says what failed, as run.pl does, and a little more.
 fn conclude(jobs: &Jobs, planned: &Planned, ending: Ending) -> Result<Exit, Fail> {
-    let found = read_lines(&planned.run, &planned.spec, true, |_, _| Ok(()))?;
+    let found = read_lines(&planned.run, &planned.spec, true, |_| Ok(()))?;
     let total = jobs.count();
     let log = match total {
         1 => jobs.log_of(jobs.first),

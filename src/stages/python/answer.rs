@@ -5,8 +5,9 @@ use serde::{Deserialize, Serializer as _};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::computer::{Computed, Failure};
+use crate::computer::Failure;
 use crate::item_error::ErrorKind;
+use crate::record::Record;
 
 /// What it answers, to whatever it was asked.
 #[derive(Deserialize)]
@@ -66,9 +67,9 @@ impl<'m> Lists<'m> {
     pub(super) fn read_fate(
         &self,
         fate: &RawValue,
-    ) -> Result<std::result::Result<Computed, Failure>> {
+    ) -> Result<std::result::Result<Record, Failure>> {
         if fate.get().starts_with('{') {
-            return Ok(Ok(Computed::Json(self.put_in(fate.get())?)));
+            return Ok(Ok(Record::of_object(self.put_in(fate.get())?)));
         }
         let (_, error, item): (String, String, Option<String>) =
             serde_json::from_str(fate.get()).context("the Python process sent an odd result")?;

@@ -12,10 +12,11 @@ use super::child::Reply;
 use super::feeder::{Feeder, State};
 use super::from_here;
 use super::part::{Part, sync};
-use crate::computer::{Computed, Failure, Outcome, Take};
+use crate::computer::{Failure, Outcome, Take};
 use crate::item_error::ErrorKind;
 use crate::launch::Said;
 use crate::log::log;
+use crate::record::Record;
 use crate::run_dir::RunDir;
 
 /// A chunk has as many items as take about so long: long against asking for the next one. What is done
@@ -327,8 +328,7 @@ impl<'a, 't> Work<'a, 't> {
                 part.fates.extend(outcomes);
                 ControlFlow::Continue(())
             }
-            None if outcomes.is_empty() => ControlFlow::Continue(()),
-            None => (self.take)(Some(outcomes)),
+            None => outcomes.into_iter().try_for_each(|outcome| (self.take)(Some(outcome))),
         }
     }
 
@@ -391,7 +391,7 @@ impl<'a, 't> Work<'a, 't> {
             None => json!({"part": part.name, "part_items": items}),
         };
         let fields = fields.to_string();
-        let kept = |(idx, fate): Outcome| (idx, fate.map(|_| Computed::Json(fields.clone())));
-        Ok((self.take)(Some(part.fates.into_iter().map(kept).collect())))
+        let kept = |(idx, fate): Outcome| (idx, fate.map(|_| Record::of_object(fields.clone())));
+        Ok(part.fates.into_iter().map(kept).try_for_each(|outcome| (self.take)(Some(outcome))))
     }
 }
