@@ -4,7 +4,7 @@
 //! `split.7.todo` is nobody's yet, `split.7.2.w0c41` is attempt 2 by worker w0c41, `split.7` is done.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -287,9 +287,11 @@ impl RunDir {
     pub(crate) fn try_writing(&self) -> io::Result<()> {
         const A_LITTLE: usize = 1 << 14;
         let scratch = scratch(&self.spec());
-        let written = std::fs::write(&scratch, [0; A_LITTLE]);
-        std::fs::remove_file(&scratch)?;
-        written
+        // Over NFS a quota may be told of only then.
+        let written = std::fs::File::create(&scratch)
+            .and_then(|mut file| file.write_all(&[0; A_LITTLE]).and_then(|()| file.sync_data()));
+        // Where no file can be made there is none to remove: why not is the news.
+        written.and(gone(std::fs::remove_file(&scratch)))
     }
 
     /// Where collect puts one field of the records, or with `partial` those of an incomplete run.
