@@ -15,7 +15,13 @@ use crate::shard_writer::ShardWriter;
 pub(crate) struct InHand {
     shard: Arc<Mutex<Option<ShardWriter>>>,
     /// A disk takes milliseconds to commit a shard: meanwhile the next one is computed.
-    commit: Arc<Mutex<Option<JoinHandle<Result<()>>>>>,
+    commit: Arc<Mutex<Option<Commit>>>,
+}
+
+/// A shard on its way to be committed.
+struct Commit {
+    shard: usize,
+    thread: JoinHandle<Result<()>>,
 }
 
 impl InHand {
@@ -41,8 +47,9 @@ impl InHand {
         let shard = writer.claim.shard;
         log(&format!("shard {shard}: complete"));
         let name = format!("commit {shard}");
-        let commit = Builder::new().name(name).spawn(move || commit(writer));
-        *self.leaving() = Some(commit.context("failed to start a thread")?);
+        let thread = Builder::new().name(name).spawn(move || commit(writer));
+        let thread = thread.context("failed to start a thread")?;
+        *self.leaving() = Some(Commit { shard, thread });
         Ok(())
     }
 
@@ -54,10 +61,16 @@ impl InHand {
         // Whoever else comes to wait for it waits for the lock.
         let mut leaving = self.leaving();
         let Some(commit) = leaving.take() else { return Ok(()) };
-        commit.join().unwrap_or_else(|_| bail!("failed to commit a shard: a panic"))
+        commit.thread.join().unwrap_or_else(|_| bail!("failed to commit a shard: a panic"))
     }
 
-    fn leaving(&self) -> MutexGuard<'_, Option<JoinHandle<Result<()>>>> {
+    /// The shard that is being committed just now.
+    pub(crate) fn committing(&self) -> Option<usize> {
+        let leaving = self.leaving();
+        leaving.as_ref().filter(|commit| !commit.thread.is_finished()).map(|commit| commit.shard)
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Option<Commit>> {
         self.commit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

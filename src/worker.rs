@@ -82,7 +82,9 @@ fn work_through(assignment: &Assignment, in_hand: &InHand) -> Result<Ended> {
         }
         // The lock is held from claim to writer: a signal must not fall between.
         let mut hand = in_hand.lock();
-        let claim = queue.next().context("failed to claim a shard")?;
+        let committing = in_hand.committing();
+        let claim = queue.next(&|shard| committing == Some(shard));
+        let claim = claim.context("failed to claim a shard")?;
         let Some(claim) = claim else {
             if !more_to_come(run) {
                 return Ok(Ended::Finished);
