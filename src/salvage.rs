@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{self, is_scratch, scratch};
+use crate::atomic_file::{self, is_scratch, put, scratch};
 use crate::indices::Indices;
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
 
@@ -146,7 +146,7 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Resu
         false => Ok(()),
     })?;
     new.into_inner()?.sync_data()?;
-    fs::rename(&scratch, path)
+    put(&scratch, path)
 }
 
 /// Each line, and the item that it is of, if it is a good one.
@@ -218,7 +218,7 @@ fn keep_files(folder: &Path, files: &BTreeMap<String, KeptFile>) -> io::Result<(
         let mut copy = File::create(&scratch)?;
         io::copy(&mut File::open(&path)?.take(*end), &mut copy)?;
         copy.sync_data()?;
-        fs::rename(&scratch, &path)?;
+        put(&scratch, &path)?;
     }
     Ok(())
 }

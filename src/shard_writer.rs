@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{self, scratch};
+use crate::atomic_file::{self, put, scratch};
 use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
@@ -185,7 +185,7 @@ impl ShardWriter {
             let mut new = File::create(&scratch)?;
             new.write_all(&file.bytes)?;
             new.sync_data()?;
-            fs::rename(&scratch, &path)?;
+            put(&scratch, &path)?;
             self.note_extent(idx, file, 0)?;
             return Ok(committed);
         }
