@@ -22,6 +22,11 @@ pub(crate) const FOUND: &str = "found.json";
 /// In the folder of a shard under way: how far each shared file belongs to which record.
 pub(crate) const EXTENTS: &str = "extents.jsonl";
 
+/// Whether a shard has a file of this name for itself.
+pub(crate) fn is_ours(name: &str) -> bool {
+    [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name)
+}
+
 const PARTS: &str = "parts";
 /// What the names of couriers' folders begin with; the worker's random digits follow, so that they
 /// are scratch.

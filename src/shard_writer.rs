@@ -18,7 +18,7 @@ use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
 use crate::record::{FileBytes, Record};
-use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING};
+use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING, is_ours};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
 
 /// A record waits no longer than this for the next one, to be written together: a write costs
@@ -157,7 +157,7 @@ impl ShardWriter {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
                 bail!("a record's file cannot be called {name:?}");
             }
-            if [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name.as_str()) {
+            if is_ours(name) {
                 bail!("a record's file cannot be called {name:?}: the shard has its own");
             }
             let earlier = &record.files[..nth];
