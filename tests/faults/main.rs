@@ -11,6 +11,7 @@ mod detach;
 mod directory;
 mod disk_full;
 mod env;
+mod injected;
 mod items;
 mod kill_all;
 mod kill_some;
