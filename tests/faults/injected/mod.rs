@@ -73,8 +73,8 @@ impl Shim {
     }
 
     /// With one of the variables that the shim's head explains.
-    fn with(mut self, variable: &'static str, value: impl ToString) -> Self {
-        self.variables.push((variable, value.to_string()));
+    fn with(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((variable, value.into()));
         self
     }
 
