@@ -19,6 +19,15 @@ pub(crate) fn is_scratch(name: &str) -> bool {
     })
 }
 
+/// Gives a file its name; nobody else knows `scratch`. An NFS server that answers a repeated request
+/// says "no such file" of a rename that it did: the file has its name then.
+pub(crate) fn put(scratch: &Path, path: &Path) -> io::Result<()> {
+    match fs::rename(scratch, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
+        renamed => renamed,
+    }
+}
+
 /// Writes a whole file so that readers, also after a power cut, see the old one or the new one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, |out| out.write_all(bytes))
@@ -37,7 +46,7 @@ pub(crate) fn write_with<T, E: From<io::Error>>(
         let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
         let value = content(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-        fs::rename(&scratch, path)?;
+        put(&scratch, path)?;
         Ok(value)
     })();
     if written.is_err() {

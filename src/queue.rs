@@ -42,9 +42,13 @@ impl<'a> Queue<'a> {
 
     /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
     /// hands of workers that live.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
+    ///
+    /// A listing can be old, or tell a folder twice: shards that this worker has `in_hand` are passed
+    /// over. Their folders have the names that a claim would give them, and a claim that finds one
+    /// there would be taken for granted.
+    pub(crate) fn next(&mut self, in_hand: &dyn Fn(usize) -> bool) -> io::Result<Option<Claim>> {
         if let Some(dead) = &self.after {
-            let mut shards = self.list()?;
+            let mut shards = self.list(in_hand)?;
             shards.retain(
                 |name| matches!(&name.state, ShardState::Claimed { worker, .. } if worker == dead),
             );
@@ -55,6 +59,9 @@ impl<'a> Queue<'a> {
         }
         loop {
             while let Some(shard) = self.todo.pop_front() {
+                if in_hand(shard) {
+                    continue;
+                }
                 if let Some(claim) = Claim::take(
                     self.run,
                     ShardName { shard, state: ShardState::Todo },
@@ -68,7 +75,7 @@ impl<'a> Queue<'a> {
                     self.todo.clear();
                 }
             }
-            let shards = self.list()?;
+            let shards = self.list(in_hand)?;
             let todo = shards.iter().filter(|name| name.state == ShardState::Todo);
             self.todo = todo.map(|name| name.shard).collect();
             if self.todo.is_empty() {
@@ -79,7 +86,7 @@ impl<'a> Queue<'a> {
         }
     }
 
-    fn list(&self) -> io::Result<Vec<ShardName>> {
+    fn list(&self, in_hand: &dyn Fn(usize) -> bool) -> io::Result<Vec<ShardName>> {
         let mut shards = self.run.list_shards()?;
         for _ in 1..LISTINGS {
             if shards.len() == self.num_shards {
@@ -88,7 +95,7 @@ impl<'a> Queue<'a> {
             shards = self.run.list_shards()?;
         }
         // A folder that somebody made by hand is no shard of this run.
-        shards.retain(|name| name.shard < self.num_shards);
+        shards.retain(|name| name.shard < self.num_shards && !in_hand(name.shard));
         Ok(shards)
     }
 
@@ -131,7 +138,7 @@ mod tests {
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
         let mut queue = Queue::new(&run, &me.worker, 4, 1, None);
         let mut shards = Vec::new();
-        while let Some(claim) = queue.next().expect("no error") {
+        while let Some(claim) = queue.next(&|_| false).expect("no error") {
             shards.push((claim.shard, claim.attempt));
         }
         assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
@@ -145,7 +152,7 @@ mod tests {
             std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
         }
         let mut queue = Queue::new(&run, "w", 4, 2, None);
-        let next = |_| queue.next().expect("no error").map(|claim| claim.shard);
+        let next = |_| queue.next(&|_| false).expect("no error").map(|claim| claim.shard);
         assert_eq!([0; 4].map(next), [1, 2, 3, 0].map(Some));
     }
 }

@@ -4,7 +4,7 @@
 //! `split.7.todo` is nobody's yet, `split.7.2.w0c41` is attempt 2 by worker w0c41, `split.7` is done.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,11 @@ pub(crate) const TRYING: &str = "trying.json";
 pub(crate) const FOUND: &str = "found.json";
 /// In the folder of a shard under way: how far each shared file belongs to which record.
 pub(crate) const EXTENTS: &str = "extents.jsonl";
+
+/// Whether a shard has a file of this name for itself.
+pub(crate) fn is_ours(name: &str) -> bool {
+    [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name)
+}
 
 const PARTS: &str = "parts";
 /// What the names of couriers' folders begin with; the worker's random digits follow, so that they
@@ -287,9 +292,11 @@ impl RunDir {
     pub(crate) fn try_writing(&self) -> io::Result<()> {
         const A_LITTLE: usize = 1 << 14;
         let scratch = scratch(&self.spec());
-        let written = std::fs::write(&scratch, [0; A_LITTLE]);
-        std::fs::remove_file(&scratch)?;
-        written
+        // Over NFS a quota may be told of only then.
+        let written = std::fs::File::create(&scratch)
+            .and_then(|mut file| file.write_all(&[0; A_LITTLE]).and_then(|()| file.sync_data()));
+        // Where no file can be made there is none to remove: why not is the news.
+        written.and(gone(std::fs::remove_file(&scratch)))
     }
 
     /// Where collect puts one field of the records, or with `partial` those of an incomplete run.

@@ -13,9 +13,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{self, is_scratch, scratch};
+use crate::atomic_file::{self, is_scratch, put, scratch};
 use crate::indices::Indices;
-use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
+use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, gone, is_ours};
 
 /// What a shard's folder holds.
 #[derive(Debug, Default)]
@@ -87,6 +87,7 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
         let file = kept.files.entry(extent.file.clone()).or_insert(new);
         file.end = file.end.max(extent.end);
     }
+    remove_strangers(folder, &kept.files)?;
     keep_files(folder, &kept.files)?;
     keep_extents(folder, &extents)?;
     keep_lines(&folder.join(ERRORS), |idx, _| items.contains(idx) && insert(&mut kept.items, idx))?;
@@ -146,7 +147,7 @@ fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Resu
         false => Ok(()),
     })?;
     new.into_inner()?.sync_data()?;
-    fs::rename(&scratch, path)
+    put(&scratch, path)
 }
 
 /// Each line, and the item that it is of, if it is a good one.
@@ -174,6 +175,20 @@ fn remove_scratch(folder: &Path) -> io::Result<()> {
         let entry = entry?;
         if entry.file_name().to_str().is_some_and(is_scratch) {
             let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Files of no kept record. They would be written anew, but whoever began them may only be believed dead,
+/// and still write into them.
+fn remove_strangers(folder: &Path, kept: &BTreeMap<String, KeptFile>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let known = name.to_str().is_some_and(|name| is_ours(name) || kept.contains_key(name));
+        if !known && entry.file_type()?.is_file() {
+            gone(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())
@@ -218,7 +233,7 @@ fn keep_files(folder: &Path, files: &BTreeMap<String, KeptFile>) -> io::Result<(
         let mut copy = File::create(&scratch)?;
         io::copy(&mut File::open(&path)?.take(*end), &mut copy)?;
         copy.sync_data()?;
-        fs::rename(&scratch, &path)?;
+        put(&scratch, &path)?;
     }
     Ok(())
 }
@@ -279,6 +294,17 @@ mod tests {
         salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         zombie.write_all(b"{\"idx\":1}\n").expect("writes");
         assert_eq!(fs::read_to_string(path).expect("reads"), "{\"idx\":0}\n");
+    }
+
+    /// What it begins before its first record is on disk is in no kept record.
+    #[test]
+    fn a_zombie_writes_into_nothing_of_the_stage_either() {
+        let folder = folder_with(&[(RESULTS, b""), ("feats.ark", b"aaaa")]);
+        let path = folder.path().join("feats.ark");
+        let mut zombie = fs::OpenOptions::new().append(true).open(&path).expect("opens");
+        salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        zombie.write_all(b"bbbb").expect("writes");
+        assert!(!path.exists());
     }
 
     #[test]

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{self, scratch};
+use crate::atomic_file::{self, put, scratch};
 use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
 use crate::record::{FileBytes, Record};
-use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING};
+use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING, is_ours};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
 
 /// A record waits no longer than this for the next one, to be written together: a write costs
@@ -159,7 +159,7 @@ impl ShardWriter {
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
                 bail!("a record's file cannot be called {name:?}");
             }
-            if [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name.as_str()) {
+            if is_ours(name) {
                 bail!("a record's file cannot be called {name:?}: the shard has its own");
             }
             let earlier = &record.files[..nth];
@@ -187,7 +187,7 @@ impl ShardWriter {
             let mut new = File::create(&scratch)?;
             new.write_all(&file.bytes)?;
             new.sync_data()?;
-            fs::rename(&scratch, &path)?;
+            put(&scratch, &path)?;
             self.note_extent(idx, file, 0)?;
             return Ok(committed);
         }

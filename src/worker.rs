@@ -83,7 +83,8 @@ fn work_through(assignment: &Assignment, in_hand: &InHand, at_hand: &Arc<AtHand>
         }
         // The lock is held from claim to writer: a signal must not fall between.
         let mut hand = in_hand.lock();
-        let claim = queue.next().context("failed to claim a shard")?;
+        let claim = queue.next(&|shard| in_hand.is_complete(shard));
+        let claim = claim.context("failed to claim a shard")?;
         let Some(claim) = claim else {
             if !more_to_come(run) {
                 return Ok(Ended::Finished);

@@ -170,7 +170,8 @@ impl Courier<'_> {
         let wanted = (self.ahead * workers as usize).min(MOST.max(few));
         let mut new = Vec::new();
         while self.claims.len() < wanted && new.len() < MOST {
-            let Some(claim) = self.queue.next().context("failed to claim a shard")? else { break };
+            let claim = self.queue.next(&|shard| self.claims.contains_key(&shard));
+            let Some(claim) = claim.context("failed to claim a shard")? else { break };
             if !run.worker(&worker.worker).exists() {
                 claim.give_back()?;
                 bail!("the run directory was replaced");

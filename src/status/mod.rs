@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::deadline::NO_TIME;
 use crate::inquiry::Inquiry;
 use crate::job::Job;
+use crate::log::last_lines;
 use crate::roster::{Ended, Life, Worker};
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
@@ -171,7 +172,13 @@ impl Status {
         let started = self.workers.iter().any(|worker| worker.job == last);
         let job = self.jobs.iter().find(|job| job.number == last && !job.cancelled);
         if let Some(job) = job.filter(|_| !started && self.state == State::Incomplete) {
-            troubles.insert("never started; see the log of its task".to_owned(), job.tasks);
+            let run = RunDir::new(&self.output_dir);
+            let logs = (0..job.tasks as u32).map(|task| run.task_log(last, task));
+            let trouble = match logs.filter_map(|log| last_lines(&log, 1).pop()).next() {
+                Some(line) => format!("never started; its task said: {line}"),
+                None => "never started; see the log of its task".to_owned(),
+            };
+            troubles.insert(trouble, job.tasks);
         }
         for worker in self.workers.iter().filter(|worker| worker.job == last) {
             let trouble = match &worker.ended {

@@ -12,6 +12,7 @@ mod directory;
 mod disk_full;
 mod env;
 mod hunt;
+mod injected;
 mod item_timeout;
 mod items;
 mod kill_all;
