@@ -130,10 +130,10 @@ impl ShardWork<'_> {
     /// `Some`: this item's failure stops the run.
     fn write(&mut self, writer: &mut ShardWriter, (idx, result): Outcome) -> Result<Option<Stop>> {
         let failure = match result {
-            Ok(Computed::Json(fields)) => {
-                writer.write_json(idx, &fields)?;
-                return Ok(None);
-            }
+            Ok(Computed::Json(fields)) => match writer.write_json(idx, &fields)? {
+                Ok(()) => return Ok(None),
+                Err(error) => Failure::new(ErrorKind::Error, error),
+            },
             Ok(Computed::Record(record)) => match writer.write(idx, record)? {
                 Ok(()) => return Ok(None),
                 Err(error) => Failure::new(ErrorKind::Error, error),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use crate::atomic_file::{self, scratch};
 use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
+use crate::lines::LONGEST_LINE;
+use crate::plain_file;
 use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
@@ -27,6 +29,15 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// The same where shared files are synced first, which costs a disk's time.
 const WAIT_WITH_FILES: Duration = Duration::from_millis(100);
+
+/// What a line has beside a record's fields: the index, and braces.
+const AROUND_FIELDS: usize = 64;
+
+/// So much is kept of an error that would not go on a line.
+const LONGEST_ERROR: usize = 1 << 20;
+
+/// No name is longer: with what is put around it while it is written, file systems take 255 bytes.
+const LONGEST_NAME: usize = 245;
 
 /// The item a careful attempt is at, kept on disk so that the next attempt knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +60,8 @@ pub(crate) struct ShardWriter {
     results: BufWriter<File>,
     extents: Option<BufWriter<File>>,
     files: BTreeMap<String, BufWriter<File>>,
+    /// Where lines are put together.
+    line: Vec<u8>,
     /// When something was written that is not on disk yet.
     dirty: Option<Instant>,
 }
@@ -60,7 +73,8 @@ impl ShardWriter {
         let kept = salvage(&folder, claim.shard, &items)?;
         if !kept.items.is_empty() {
             // Only for telling the rate: a full disk is met, and told, by the first record.
-            let _ = fs::write(folder.join(FOUND), kept.items.len().to_string());
+            let _ = plain_file::create(&folder.join(FOUND))
+                .and_then(|mut file| write!(file, "{}", kept.items.len()));
         }
         let results = BufWriter::with_capacity(1 << 16, append(&folder, RESULTS)?);
         Ok(Self {
@@ -73,6 +87,7 @@ impl ShardWriter {
             results,
             extents: None,
             files: BTreeMap::new(),
+            line: Vec::new(),
             dirty: None,
         })
     }
@@ -103,38 +118,61 @@ impl ShardWriter {
             let place = self.write_file(idx, &file)?;
             fields.insert(file.field, place.into());
         }
-        write!(self.results, "{{\"idx\":{idx}")?;
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
         for (name, value) in &fields {
-            self.results.write_all(b",")?;
-            serde_json::to_writer(&mut self.results, name)?;
-            self.results.write_all(b":")?;
-            serde_json::to_writer(&mut self.results, value)?;
+            line.push(b',');
+            serde_json::to_writer(&mut line, name)?;
+            line.push(b':');
+            serde_json::to_writer(&mut line, value)?;
         }
-        self.end_line(idx)?;
-        Ok(Ok(()))
+        let written = self.write_line(idx, &line);
+        self.line = line;
+        Ok(written?)
     }
 
     /// Adds a record whose fields are a JSON object already, on one line.
-    pub(crate) fn write_json(&mut self, idx: u64, fields: &str) -> io::Result<()> {
+    pub(crate) fn write_json(
+        &mut self,
+        idx: u64,
+        fields: &str,
+    ) -> io::Result<std::result::Result<(), String>> {
         let inner = fields.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
         let inner = inner.ok_or_else(|| io::Error::other("the fields are no JSON object"))?.trim();
         let comma = if inner.is_empty() { "" } else { "," };
-        write!(self.results, "{{\"idx\":{idx}{comma}{inner}")?;
-        self.end_line(idx)
+        self.write_line(idx, format!("{comma}{inner}").as_bytes())
     }
 
-    fn end_line(&mut self, idx: u64) -> io::Result<()> {
+    /// Adds a line: `fields` are what follows the index. The inner error is the record's.
+    fn write_line(
+        &mut self,
+        idx: u64,
+        fields: &[u8],
+    ) -> io::Result<std::result::Result<(), String>> {
+        if fields.len() + AROUND_FIELDS > LONGEST_LINE {
+            let length = fields.len();
+            return Ok(Err(format!(
+                "the record has {length} bytes, and a line at most {LONGEST_LINE}: put what is large into a file"
+            )));
+        }
+        write!(self.results, "{{\"idx\":{idx}")?;
+        self.results.write_all(fields)?;
         self.results.write_all(b"}\n")?;
         self.kept.sorted &= self.last.is_none_or(|last| last < idx);
-        self.note(idx)
+        self.note(idx)?;
+        Ok(Ok(()))
     }
 
     /// Adds a failed item. Errors are rare and wanted at once: no buffer.
-    pub(crate) fn write_error(&mut self, error: &ItemError) -> Result<()> {
-        let mut line = serde_json::to_vec(error)?;
+    pub(crate) fn write_error(&mut self, failed: &ItemError) -> Result<()> {
+        let mut line = serde_json::to_vec(failed)?;
+        if line.len() >= LONGEST_LINE {
+            let error = failed.error.chars().take(LONGEST_ERROR).collect();
+            line = serde_json::to_vec(&ItemError { item: None, error, ..*failed })?;
+        }
         line.push(b'\n');
         append(&self.folder, ERRORS)?.write_all(&line)?;
-        self.note(error.idx)?;
+        self.note(failed.idx)?;
         Ok(())
     }
 
@@ -156,6 +194,9 @@ impl ShardWriter {
             let FileBytes { field, name, .. } = file;
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
                 bail!("a record's file cannot be called {name:?}");
+            }
+            if name.len() > LONGEST_NAME {
+                bail!("a record's file cannot be called {name:?}: the name is too long");
             }
             if [RESULTS, ERRORS, EXTENTS, FOUND, TRYING].contains(&name.as_str()) {
                 bail!("a record's file cannot be called {name:?}: the shard has its own");
@@ -182,7 +223,7 @@ impl ShardWriter {
         if file.whole {
             let path = self.folder.join(&file.name);
             let scratch = scratch(&path);
-            let mut new = File::create(&scratch)?;
+            let mut new = File::create_new(&scratch)?;
             new.write_all(&file.bytes)?;
             new.sync_data()?;
             fs::rename(&scratch, &path)?;
@@ -236,12 +277,12 @@ impl ShardWriter {
 
     /// The item that an earlier attempt was at when it ended, if it left word of it.
     pub(crate) fn was_trying(&self) -> Option<Trying> {
-        serde_json::from_slice(&fs::read(self.folder.join(TRYING)).ok()?).ok()
+        serde_json::from_slice(&plain_file::read(&self.folder.join(TRYING)).ok()?).ok()
     }
 
     /// Leaves word of the item that is being tried.
     pub(crate) fn set_trying(&self, trying: Trying) -> io::Result<()> {
-        fs::write(self.folder.join(TRYING), serde_json::to_vec(&trying)?)
+        plain_file::create(&self.folder.join(TRYING))?.write_all(&serde_json::to_vec(&trying)?)
     }
 
     /// The shard is complete: checks that each item is there once, syncs, commits.
@@ -278,7 +319,7 @@ impl ShardWriter {
         if let Some(extents) = &self.extents {
             extents.get_ref().sync_data()?;
         }
-        match File::open(self.folder.join(ERRORS)) {
+        match plain_file::open(&self.folder.join(ERRORS)) {
             Ok(errors) => errors.sync_data(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -287,7 +328,7 @@ impl ShardWriter {
 }
 
 fn append(folder: &std::path::Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(folder.join(name))
+    plain_file::append(&folder.join(name))
 }
 
 /// Brings the lines into item order: where failed items were tried again, theirs came last.
