@@ -43,7 +43,7 @@ pub(crate) fn write_with<T, E: From<io::Error>>(
 ) -> Result<T, E> {
     let scratch = scratch(path);
     let written = (|| {
-        let mut out = BufWriter::with_capacity(1 << 18, File::create(&scratch)?);
+        let mut out = BufWriter::with_capacity(1 << 18, File::create_new(&scratch)?);
         let value = content(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
         put(&scratch, path)?;

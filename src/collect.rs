@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::atomic_file;
 use crate::item_error::ItemError;
+use crate::lines::{LONGEST_LINE, Lines};
+use crate::plain_file;
 use crate::record::Record;
+use crate::refused::Damaged;
 use crate::run_dir::{ERRORS, RESULTS, RunDir, ShardState};
 use crate::salvage::ItemOf;
 use crate::spec::Spec;
@@ -76,8 +79,7 @@ pub(crate) fn read_lines(
         };
         let read = if done { read_done } else { read_undone };
         if let Err(error) = read(spec, shard, &folder, &mut collected, &mut each) {
-            let damaged = || format!("shard {shard} is damaged: {}", folder.display());
-            return Err(refusal.unwrap_or_else(|| error.context(damaged())));
+            return Err(refusal.unwrap_or_else(|| damaged(run, shard, &folder, &error)));
         }
     }
     Ok(collected)
@@ -97,8 +99,20 @@ pub(crate) fn read_shard(run: &RunDir, spec: &Spec, shard: usize) -> Result<Vec<
         Ok(())
     };
     read_done(spec, shard, &folder, &mut Collected::default(), &mut each)
-        .with_context(|| format!("shard {shard} is damaged: {}", folder.display()))?;
+        .map_err(|error| damaged(run, shard, &folder, &error))?;
     Ok(records)
+}
+
+fn damaged(run: &RunDir, shard: usize, folder: &Path, error: &anyhow::Error) -> anyhow::Error {
+    let todo = run.shard(shard, ShardState::Todo);
+    let [old, new] =
+        [folder, &todo].map(|path| shell_words::quote(&path.to_string_lossy()).into_owned());
+    let message = format!("shard {shard} is damaged: {}: {error:#}", folder.display());
+    Damaged::new(
+        message,
+        format!("`rm -r {old} && mkdir {new}` has it computed anew by the next run"),
+    )
+    .into()
 }
 
 /// Each shard's folder, and whether it is done.
@@ -109,7 +123,8 @@ fn folders_of(run: &RunDir, spec: &Spec) -> Result<Vec<(bool, PathBuf)>> {
     let listed =
         run.list_shards().with_context(|| format!("failed to list {}", run.shards().display()))?;
     for name in listed {
-        if let Some(folder) = folders.get_mut(name.shard) {
+        // One that is there twice, by hand or by a listing that lags, is done if one of them is.
+        if let Some(folder) = folders.get_mut(name.shard).filter(|(done, _)| !done) {
             *folder = (name.state == ShardState::Done, run.shards().join(name.to_string()));
         }
     }
@@ -130,7 +145,7 @@ fn read_done(
         bail!("{ERRORS} has an item twice");
     }
     let mut items = spec.items(shard).into_iter().filter(|idx| !failed.contains(idx));
-    let mut file = File::open(folder.join(RESULTS))?;
+    let mut file = plain_file::open(&folder.join(RESULTS))?;
     let mut block = vec![0; BLOCK];
     let mut filled = 0;
     loop {
@@ -145,6 +160,9 @@ fn read_done(
             break;
         }
         if filled == block.len() {
+            if filled > LONGEST_LINE {
+                bail!("a line of {RESULTS} has more than {LONGEST_LINE} bytes");
+            }
             block.resize(2 * filled, 0);
         }
     }
@@ -191,17 +209,17 @@ fn read_undone(
     collected: &mut Collected,
     each: &mut Each<'_>,
 ) -> Result<()> {
-    let mut records: Vec<(u64, Vec<u8>)> = match fs::read(folder.join(RESULTS)) {
-        Ok(bytes) => bytes
-            .split_inclusive(|byte| *byte == b'\n')
-            .filter(|line| line.ends_with(b"\n"))
-            .filter_map(|line| {
-                Some((serde_json::from_slice::<ItemOf>(line).ok()?.idx, line.to_vec()))
-            })
-            .collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+    let mut records: Vec<(u64, Vec<u8>)> = Vec::new();
+    match plain_file::open(&folder.join(RESULTS)).map(Lines::of) {
+        Ok(mut lines) => {
+            while let Some(line) = lines.next()?.filter(|line| line.whole) {
+                let item = serde_json::from_slice::<ItemOf>(line.bytes);
+                records.extend(item.ok().map(|item| (item.idx, line.bytes.to_vec())));
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
-    };
+    }
     records.sort_by_key(|(idx, _)| *idx);
     records.dedup_by_key(|(idx, _)| *idx);
     let errors = read_errors(folder, true)?;
@@ -224,17 +242,15 @@ fn read_undone(
 }
 
 fn read_errors(folder: &Path, torn: bool) -> Result<Vec<ItemError>> {
-    let text = match fs::read_to_string(folder.join(ERRORS)) {
+    let mut lines = match plain_file::open(&folder.join(ERRORS)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text?,
+        file => Lines::of(file?),
     };
-    let mut errors = text
-        .split_inclusive('\n')
-        .filter(|line| !torn || line.ends_with('\n'))
-        .map(|line| {
-            serde_json::from_str(line).with_context(|| format!("a line of {ERRORS} is damaged"))
-        })
-        .collect::<Result<Vec<ItemError>>>()?;
+    let mut errors: Vec<ItemError> = Vec::new();
+    while let Some(line) = lines.next()?.filter(|line| !torn || line.whole) {
+        let error = serde_json::from_slice(line.bytes);
+        errors.push(error.with_context(|| format!("a line of {ERRORS} is damaged"))?);
+    }
     errors.sort_by_key(|error| error.idx);
     Ok(errors)
 }
@@ -255,7 +271,7 @@ fn idx_of(line: &[u8]) -> Option<u64> {
 /// # Errors
 /// As [`read_lines`], and when the files cannot be written; then the old ones stay.
 pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
-    let collected = write_to(&run.results(), |out| {
+    let collected = write_own(&run.results(), |out| {
         read_lines(run, spec, false, |lines| Ok(out.write_all(lines)?))
     })?;
     if collected.errors.is_empty() {
@@ -264,7 +280,7 @@ pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
             _ => {}
         }
     } else {
-        write_to(&run.errors(), |out| {
+        write_own(&run.errors(), |out| {
             for error in &collected.errors {
                 serde_json::to_writer(&mut *out, error)?;
                 out.write_all(b"\n")?;
@@ -307,6 +323,16 @@ pub(crate) fn write_to<T>(
         return Ok(value);
     }
     let written = atomic_file::write_with(&real, write);
+    written.with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// The same for a file of the run directory: a link in its place, which may lead anywhere, is
+/// replaced itself.
+pub(crate) fn write_own<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
+) -> Result<T> {
+    let written = atomic_file::write_with(path, write);
     written.with_context(|| format!("failed to write {}", path.display()))
 }
 

@@ -17,9 +17,9 @@ use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
 use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
-use crate::stage::Stage;
 use crate::stop::Stop;
 use crate::survey::{Mark, Progress, Survey, mark};
+use crate::trust;
 use crate::under_way::{UnderWay, cancel_all};
 
 /// A run that is ready to be submitted; nothing is on disk yet.
@@ -35,10 +35,13 @@ pub(crate) struct Planned {
 impl Planned {
     /// Puts the plan on disk, or joins the one that is there.
     pub(crate) fn establish(self) -> Result<Self> {
+        trust::check_owners(&self.run)?;
         if self.replaces && self.run.exists() {
             if !at_work(&self.run).is_empty() {
                 let run = self.run.root().display();
-                let hint = format!("`espnet3-par cancel {run}` stops them");
+                let place = self.run.root().to_string_lossy();
+                let hint =
+                    format!("`espnet3-par cancel {}` stops them", shell_words::quote(&place));
                 return Err(Refused::new(format!("workers are at work in {run}"), hint).into());
             }
             cancel_all(&self.run).context("failed to cancel what is queued of the old run")?;
@@ -46,6 +49,7 @@ impl Planned {
                 .clear()
                 .with_context(|| format!("failed to clear {}", self.run.root().display()))?;
         }
+        trust::check(&self.run)?;
         let wanted = self.spec.fingerprint.clone();
         let spec = self.spec.establish(&self.run)?;
         same_run(&wanted, &spec.fingerprint, &self.run)?;
@@ -113,11 +117,11 @@ fn barren(run: &RunDir) -> bool {
 
 fn fingerprint(config: &Config) -> Result<Fingerprint> {
     let stage = config.stage.name;
-    config.loaded.validate().map_err(|error| no_input(&config.stage, &error))?;
+    config.loaded.validate().map_err(|error| no_input(config, &error))?;
     let num_items = config
         .loaded
         .num_items(config.indices.as_ref())
-        .map_err(|error| no_input(&config.stage, &error))?;
+        .map_err(|error| no_input(config, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -126,20 +130,37 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
         };
         return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
-    let inputs = config.loaded.inputs().map_err(|error| no_input(&config.stage, &error))?;
+    let inputs = config.loaded.inputs().map_err(|error| no_input(config, &error))?;
     let (stage, params) = (stage.to_owned(), config.params.clone());
     Ok(Fingerprint { stage, params, inputs, num_items, indices })
 }
 
 /// The provider cannot work with what the config says or names.
-fn no_input(stage: &Stage, error: &anyhow::Error) -> Refused {
-    let (here, name) = (std::env::current_dir().unwrap_or_default(), stage.name);
-    let section = match stage.takes_all {
-        true => "`provider` and `runner` in".to_owned(),
-        false => format!("the section `{name}` of"),
+fn no_input(config: &Config, error: &anyhow::Error) -> Refused {
+    let (here, name) = (std::env::current_dir().unwrap_or_default(), config.stage.name);
+    let error = format!("{error:#}");
+    let see = match (said_of(config, &error), config.stage.takes_all) {
+        (Some((key, origin)), _) => format!("`{key}` comes from {origin}"),
+        (None, true) => "see `provider` and `runner` in the config".to_owned(),
+        (None, false) => format!("see the section `{name}` of the config"),
     };
-    let hint = format!("see {section} the config; relative paths start at {}", here.display());
-    Refused::new(format!("stage `{name}` cannot start: {error:#}"), hint)
+    let hint = format!("{see}; relative paths start at {}", here.display());
+    Refused::new(format!("stage `{name}` cannot start: {error}"), hint)
+}
+
+/// The key whose value an error names, and where it is set.
+fn said_of(config: &Config, error: &str) -> Option<(String, String)> {
+    let section = format!("{}.", config.stage.name);
+    let of_stage = |key: &str| config.stage.takes_all || key.starts_with(&section);
+    // A path: any other value may stand in the sentence by chance.
+    let named = config.origins().into_iter().filter(|(key, value, origin)| {
+        of_stage(key)
+            && value.contains(['/', '.'])
+            && !origin.is_empty()
+            && error.contains(value.as_str())
+    });
+    let longest = named.max_by_key(|(_, value, _)| value.len())?;
+    Some((longest.0, longest.2))
 }
 
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {

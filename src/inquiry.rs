@@ -15,6 +15,7 @@ use crate::atomic_file;
 use crate::cluster::{Scheduler, State, TaskState, scheduler};
 use crate::job::Job;
 use crate::launch::ask;
+use crate::plain_file;
 use crate::roster::{age, bury};
 use crate::run_dir::RunDir;
 use crate::submit::by_place;
@@ -67,7 +68,7 @@ impl Known {
 impl Inquiry {
     /// What was known when the scheduler was last asked.
     pub(crate) fn read(run: &RunDir) -> Self {
-        let bytes = std::fs::read(run.inquiry_json()).unwrap_or_default();
+        let bytes = plain_file::read(&run.inquiry_json()).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 

@@ -12,6 +12,7 @@ use crate::atomic_file;
 use crate::cluster::{Reply, scheduler};
 use crate::identity::Process;
 use crate::item_error::OnItemError;
+use crate::plain_file;
 use crate::run_dir::{RunDir, gone};
 use crate::survey::Progress;
 
@@ -113,7 +114,7 @@ impl Submitted {
 
 impl Note {
     fn read(path: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+        serde_json::from_slice(&plain_file::read(path).ok()?).ok()
     }
 }
 
@@ -146,16 +147,17 @@ impl Job {
         Ok(self)
     }
 
-    /// The same without tasks for which there is no shard; a scheduler's queue is not for them.
+    /// The same without tasks and workers for which there is no shard; a scheduler's queue is not for them.
     pub(crate) fn no_larger_than(&self, progress: &Progress) -> Self {
         let shards = progress.shards.todo + progress.shards.claimed;
         let mut n_workers = 0;
-        let needed = |task: &&Task| {
-            let wanted = u64::from(n_workers) < shards.max(1);
-            n_workers += if wanted { task.workers } else { 0 };
-            wanted
+        let mut cut = |task: &Task| {
+            let left = shards.max(1) - u64::from(n_workers);
+            let workers = task.workers.min(u32::try_from(left).unwrap_or(u32::MAX));
+            n_workers += workers;
+            (workers > 0).then(|| Task { workers, ..task.clone() })
         };
-        let tasks = self.tasks.iter().take_while(needed).cloned().collect();
+        let tasks = self.tasks.iter().map_while(&mut cut).collect();
         Self { tasks, n_workers, ..self.clone() }
     }
 
@@ -202,10 +204,11 @@ impl Job {
     /// What came of handing it to a scheduler, where that was done: as it was noted, else as the
     /// command's own output tells, should its driver not have lived to note it.
     pub(crate) fn submission(&self, run: &RunDir) -> Option<Submitted> {
-        if let Ok(noted) = std::fs::read(run.submission_json(self.number)) {
+        if let Ok(noted) = plain_file::read(&run.submission_json(self.number)) {
             return serde_json::from_slice(&noted).ok();
         }
-        let stdout = std::fs::read_to_string(run.reply_out(self.number)).ok()?;
+        let stdout = plain_file::read(&run.reply_out(self.number)).ok()?;
+        let stdout = String::from_utf8(stdout).ok()?;
         let id = Some(scheduler(&self.cluster)?.job_id(&stdout)?);
         let (argv, stderr) = (Vec::new(), String::new());
         Some(Submitted { id, argv, code: None, stdout, stderr, cancelled: false })
@@ -267,8 +270,8 @@ impl Job {
 
     pub(crate) fn read(run: &RunDir, number: u32) -> Result<Self> {
         let path = run.job_json(number);
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let bytes = plain_file::read(&path)
+            .with_context(|| format!("failed to read {}", path.display()))?;
         serde_json::from_slice(&bytes).with_context(|| format!("failed to read {}", path.display()))
     }
 }

@@ -1,6 +1,5 @@
 //! The only module that starts other programs, and the one that signals them.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use nix::unistd::Pid;
 use crate::cluster::{Ssh, THREADS};
 use crate::identity::Process;
 use crate::job::Job;
+use crate::plain_file;
 use crate::roster::reserve_name;
 use crate::run_dir::RunDir;
 
@@ -37,11 +37,8 @@ pub(crate) const WORKER: &str = "espnet3-par-worker";
 /// Starts a task of a job, here or on its host. It ends with its parent unless it is `detached`.
 pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> Result<Started> {
     let path = run.task_log(job.number, task);
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .with_context(|| format!("failed to open {}", path.display()))?;
+    let log =
+        plain_file::append(&path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut argv = job.argv.clone();
     argv.extend(["--task".to_owned(), task.to_string()]);
     if let Some(host) = job.tasks.get(task as usize).and_then(|task| task.host.as_deref()) {

@@ -119,11 +119,14 @@ mod atomic_file;
 mod claim;
 mod identity;
 mod item_error;
+mod lines;
+mod plain_file;
 mod roster;
 mod run_dir;
 mod salvage;
 mod shard_writer;
 mod stop;
+mod trust;
 
 // A worker.
 mod computer;

@@ -1,8 +1,9 @@
 //! The log of a worker or a task, which is its stderr.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+
+use crate::plain_file;
 
 /// Writes one line, with the time. Not with `eprintln!`, which panics where the log's disk is full.
 pub(crate) fn log(message: &str) {
@@ -13,7 +14,7 @@ pub(crate) fn log(message: &str) {
 pub(crate) fn last_lines(path: &Path, most: usize) -> Vec<String> {
     const ENOUGH: u64 = 4096;
     let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = plain_file::open(path)?;
         let start = file.metadata()?.len().saturating_sub(ENOUGH);
         file.seek(SeekFrom::Start(start))?;
         let mut end = Vec::new();

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::atomic_file;
 use crate::identity::{Process, random_name};
 use crate::job::Job;
+use crate::plain_file;
 use crate::run_dir::RunDir;
 
 /// How often a worker touches its file.
@@ -98,7 +99,7 @@ impl Worker {
     }
 
     pub(crate) fn read(run: &RunDir, worker: &str) -> Option<Self> {
-        serde_json::from_slice(&fs::read(run.worker(worker)).ok()?).ok()
+        serde_json::from_slice(&plain_file::read(&run.worker(worker)).ok()?).ok()
     }
 
     /// Everybody who works or worked in the run, by start.
@@ -162,7 +163,7 @@ pub(crate) fn life(run: &RunDir, worker: &str) -> Life {
 /// Renews a worker's lease. The server's clock sets the time: `UTIME_NOW`, utimensat(2).
 pub(crate) fn touch(path: &Path) -> io::Result<()> {
     let now = TimeSpec::UTIME_NOW;
-    utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, UtimensatFlags::FollowSymlink)?;
+    utimensat(nix::fcntl::AT_FDCWD, path, &now, &now, UtimensatFlags::NoFollowSymlink)?;
     Ok(())
 }
 
@@ -186,7 +187,7 @@ fn lease(run: &RunDir, worker: &str) -> Life {
 fn now(run: &RunDir) -> io::Result<SystemTime> {
     let clock = run.clock();
     if touch(&clock).is_err() {
-        OpenOptions::new().create(true).append(true).open(&clock)?;
+        plain_file::append(&clock)?;
         touch(&clock)?;
     }
     modified(&clock)

@@ -58,7 +58,15 @@ impl RunDir {
     }
 
     pub(crate) fn exists(&self) -> bool {
-        self.spec().is_file()
+        std::fs::symlink_metadata(self.spec()).is_ok()
+    }
+
+    /// What must be the user's own before anything is done at its word.
+    pub(crate) fn own_paths(&self) -> Vec<PathBuf> {
+        let folders = [self.shards(), self.workers(), self.jobs(), self.logs(), self.parts()];
+        let jobs = (1..).take_while(|job| std::fs::symlink_metadata(self.job(*job)).is_ok());
+        let jobs = jobs.flat_map(|job| [self.job(job), self.job_json(job)]);
+        [self.spec(), self.stop()].into_iter().chain(folders).chain(jobs).collect()
     }
 
     pub(crate) fn shards(&self) -> PathBuf {
@@ -323,9 +331,16 @@ impl RunDir {
             entries => entries?,
         };
         for entry in entries {
-            if let Some(name) = entry?.file_name().to_str().and_then(ShardName::parse) {
-                shards.push(name);
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().and_then(ShardName::parse) else {
+                continue;
+            };
+            // What it is may be unknown, or the name gone meanwhile.
+            if entry.file_type().is_ok_and(|kind| !kind.is_dir()) {
+                let message = format!("{} is no folder", entry.path().display());
+                return Err(io::Error::other(message));
             }
+            shards.push(name);
         }
         shards.sort_unstable_by_key(|name| name.shard);
         Ok(shards)

@@ -8,13 +8,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{self, is_scratch, put, scratch};
 use crate::indices::Indices;
+use crate::lines::Lines;
+use crate::plain_file;
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, gone, is_ours};
 
 /// What a shard's folder holds.
@@ -58,7 +60,7 @@ pub(crate) struct ItemOf {
 pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Result<Kept> {
     let mut kept = Kept { sorted: true, ..Kept::default() };
     remove_scratch(folder)?;
-    if !folder.join(RESULTS).exists() && !folder.join(ERRORS).exists() {
+    if [RESULTS, ERRORS].iter().all(|name| fs::symlink_metadata(folder.join(name)).is_err()) {
         return Ok(kept);
     }
     let mut extents = read_extents(folder)?;
@@ -137,11 +139,11 @@ fn insert(items: &mut Vec<u64>, idx: u64) -> bool {
 
 /// Rewrites a JSONL file with those of its good lines that `keep` wants.
 fn keep_lines(path: &Path, mut keep: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
-    if !path.exists() {
+    if fs::symlink_metadata(path).is_err() {
         return Ok(());
     }
     let scratch = scratch(path);
-    let mut new = BufWriter::new(File::create(&scratch)?);
+    let mut new = BufWriter::new(File::create_new(&scratch)?);
     each_line(path, |line, item| match item.is_some_and(|idx| keep(idx, line)) {
         true => new.write_all(line),
         false => Ok(()),
@@ -155,18 +157,21 @@ fn each_line(
     path: &Path,
     mut each: impl FnMut(&[u8], Option<u64>) -> io::Result<()>,
 ) -> io::Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut lines = BufReader::new(File::open(path)?);
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line)? > 0 {
-        let whole = line.ends_with(b"\n");
-        let item = serde_json::from_slice::<ItemOf>(&line).ok().filter(|_| whole);
-        each(&line, item.map(|item| item.idx))?;
-        line.clear();
+    let Some(file) = if_there(plain_file::open(path))? else { return Ok(()) };
+    let mut lines = Lines::of(file);
+    while let Some(line) = lines.next()? {
+        let item = serde_json::from_slice::<ItemOf>(line.bytes).ok().filter(|_| line.whole);
+        each(line.bytes, item.map(|item| item.idx))?;
     }
     Ok(())
+}
+
+fn if_there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What a killed process was writing under another name. One that will not go does no harm.
@@ -195,14 +200,15 @@ fn remove_strangers(folder: &Path, kept: &BTreeMap<String, KeptFile>) -> io::Res
 }
 
 fn read_extents(folder: &Path) -> io::Result<Vec<Extent>> {
-    match fs::read(folder.join(EXTENTS)) {
-        Ok(bytes) => Ok(bytes
-            .split(|byte| *byte == b'\n')
-            .filter_map(|line| serde_json::from_slice(line).ok())
-            .collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+    let mut extents = Vec::new();
+    let Some(file) = if_there(plain_file::open(&folder.join(EXTENTS)))? else {
+        return Ok(extents);
+    };
+    let mut lines = Lines::of(file);
+    while let Some(line) = lines.next()? {
+        extents.extend(serde_json::from_slice::<Extent>(line.bytes).ok());
     }
+    Ok(extents)
 }
 
 /// Items whose bytes in a shared file did not reach the disk, sorted.
@@ -230,8 +236,8 @@ fn keep_files(folder: &Path, files: &BTreeMap<String, KeptFile>) -> io::Result<(
     for (name, KeptFile { end, .. }) in files.iter().filter(|(_, file)| !file.whole) {
         let path = folder.join(name);
         let scratch = scratch(&path);
-        let mut copy = File::create(&scratch)?;
-        io::copy(&mut File::open(&path)?.take(*end), &mut copy)?;
+        let mut copy = File::create_new(&scratch)?;
+        io::copy(&mut plain_file::open(&path)?.take(*end), &mut copy)?;
         copy.sync_data()?;
         put(&scratch, &path)?;
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use crate::atomic_file::{self, put, scratch};
 use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
+use crate::lines::LONGEST_LINE;
+use crate::plain_file;
 use crate::record::{FileBytes, Record};
 use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING, is_ours};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
@@ -27,6 +29,15 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// The same where shared files are synced first, which costs a disk's time.
 const WAIT_WITH_FILES: Duration = Duration::from_millis(100);
+
+/// What a line has beside a record's fields: the index, and braces.
+const AROUND_FIELDS: usize = 64;
+
+/// So much is kept of an error that would not go on a line.
+const LONGEST_ERROR: usize = 1 << 20;
+
+/// No name is longer: with what is put around it while it is written, file systems take 255 bytes.
+const LONGEST_NAME: usize = 245;
 
 /// The item a careful attempt is at, kept on disk so that the next attempt knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +80,8 @@ impl ShardWriter {
         let kept = salvage(&folder, claim.shard, &items)?;
         if !kept.items.is_empty() {
             // Only for telling the rate: a full disk is met, and told, by the first record.
-            let _ = fs::write(folder.join(FOUND), kept.items.len().to_string());
+            let _ = plain_file::create(&folder.join(FOUND))
+                .and_then(|mut file| write!(file, "{}", kept.items.len()));
         }
         let results = BufWriter::with_capacity(1 << 16, append(&folder, RESULTS)?);
         Ok(Self {
@@ -109,6 +121,12 @@ impl ShardWriter {
         }
         let json = record.json().strip_prefix('{').and_then(|json| json.strip_suffix('}'));
         let fields = json.context("the record is no JSON object")?.trim();
+        if fields.len() + AROUND_FIELDS > LONGEST_LINE {
+            let length = fields.len();
+            return Ok(Err(format!(
+                "the record has {length} bytes, and a line at most {LONGEST_LINE}: put what is large into a file"
+            )));
+        }
         let mut places = Vec::new();
         for file in &record.files {
             places.push((file.field.as_str(), self.write_file(idx, file)?));
@@ -132,11 +150,15 @@ impl ShardWriter {
     }
 
     /// Adds a failed item. Errors are rare and wanted at once: no buffer.
-    pub(crate) fn write_error(&mut self, error: &ItemError) -> Result<()> {
-        let mut line = serde_json::to_vec(error)?;
+    pub(crate) fn write_error(&mut self, failed: &ItemError) -> Result<()> {
+        let mut line = serde_json::to_vec(failed)?;
+        if line.len() >= LONGEST_LINE {
+            let error = failed.error.chars().take(LONGEST_ERROR).collect();
+            line = serde_json::to_vec(&ItemError { item: None, error, ..*failed })?;
+        }
         line.push(b'\n');
         append(&self.folder, ERRORS)?.write_all(&line)?;
-        self.note(error.idx)?;
+        self.note(failed.idx)?;
         Ok(())
     }
 
@@ -158,6 +180,9 @@ impl ShardWriter {
             let FileBytes { field, name, .. } = file;
             if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0', '\n']) {
                 bail!("a record's file cannot be called {name:?}");
+            }
+            if name.len() > LONGEST_NAME {
+                bail!("a record's file cannot be called {name:?}: the name is too long");
             }
             if is_ours(name) {
                 bail!("a record's file cannot be called {name:?}: the shard has its own");
@@ -184,7 +209,7 @@ impl ShardWriter {
         if file.whole {
             let path = self.folder.join(&file.name);
             let scratch = scratch(&path);
-            let mut new = File::create(&scratch)?;
+            let mut new = File::create_new(&scratch)?;
             new.write_all(&file.bytes)?;
             new.sync_data()?;
             put(&scratch, &path)?;
@@ -238,12 +263,12 @@ impl ShardWriter {
 
     /// The item that an earlier attempt was at when it ended, if it left word of it.
     pub(crate) fn was_trying(&self) -> Option<Trying> {
-        serde_json::from_slice(&fs::read(self.folder.join(TRYING)).ok()?).ok()
+        serde_json::from_slice(&plain_file::read(&self.folder.join(TRYING)).ok()?).ok()
     }
 
     /// Leaves word of the item that is being tried.
     pub(crate) fn set_trying(&self, trying: Trying) -> io::Result<()> {
-        fs::write(self.folder.join(TRYING), serde_json::to_vec(&trying)?)
+        plain_file::create(&self.folder.join(TRYING))?.write_all(&serde_json::to_vec(&trying)?)
     }
 
     /// The shard is complete: checks that each item is there once, syncs, commits.
@@ -280,7 +305,7 @@ impl ShardWriter {
         if let Some(extents) = &self.extents {
             extents.get_ref().sync_data()?;
         }
-        match File::open(self.folder.join(ERRORS)) {
+        match plain_file::open(&self.folder.join(ERRORS)) {
             Ok(errors) => errors.sync_data(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
@@ -289,7 +314,7 @@ impl ShardWriter {
 }
 
 fn append(folder: &std::path::Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(folder.join(name))
+    plain_file::append(&folder.join(name))
 }
 
 /// Brings the lines into item order: where failed items were tried again, theirs came last.

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic_file::scratch;
 use crate::indices::Indices;
-use crate::refused::Refused;
+use crate::plain_file;
+use crate::refused::{Damaged, Refused};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 
 /// The format of the run directory; a directory of another version is refused, not guessed at.
@@ -74,22 +75,30 @@ impl Spec {
 
     pub(crate) fn read(run: &RunDir) -> Result<Self> {
         let path = run.spec();
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("{} is no run directory", run.root().display()))?;
-        let version = serde_json::from_str::<Value>(&text)
-            .with_context(|| format!("failed to read {}", path.display()))?["version"]
-            .clone();
-        if version != VERSION {
-            bail!("{} has format {version}; this version reads {VERSION}", path.display());
+        let read = || format!("failed to read {}", path.display());
+        let damaged = |error: &dyn std::fmt::Display| {
+            let message = format!("{} is damaged: {error}", path.display());
+            Damaged::new(message, "`run --restart` throws the run away and starts anew")
+        };
+        let text = plain_file::read(&path).with_context(read)?;
+        let any: Value = serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
+        match any.get("version") {
+            Some(version) if version.is_u64() && *version != VERSION => {
+                let path = path.display();
+                let message = format!("{path} has format {version}; this program reads {VERSION}");
+                let hint = "use the program that made it, or name another `output_dir`";
+                return Err(Refused::new(message, hint).into());
+            }
+            Some(_) => {}
+            None => return Err(damaged(&"it has no `version`").into()),
         }
-        let spec: Self = serde_json::from_str(&text)
-            .with_context(|| format!("failed to read {}", path.display()))?;
+        let spec: Self = serde_json::from_slice(&text).map_err(|error| damaged(&error))?;
         let rising = spec.bounds.is_sorted_by(|a, b| a < b);
         if spec.bounds.first() != Some(&0)
             || !rising
             || spec.total() != spec.fingerprint.indices.len()
         {
-            bail!("{} is damaged: `bounds` do not fit the items", path.display());
+            return Err(damaged(&"`bounds` do not fit the items").into());
         }
         Ok(spec)
     }
@@ -98,8 +107,17 @@ impl Spec {
     ///
     /// Returns the spec that is there in the end: of two drivers, one writes it and both use it.
     pub(crate) fn establish(self, run: &RunDir) -> Result<Self> {
-        if run.root().exists() && !run.root().is_dir() {
-            let message = format!("the run directory {} is a file", run.root().display());
+        // On the way to it, too.
+        let there = run.root().ancestors().find(|path| path.symlink_metadata().is_ok());
+        if let Some(path) = there.filter(|path| !path.is_dir()) {
+            let what = if path.is_symlink() { "a link to nothing" } else { "a file" };
+            let message = match path == run.root() {
+                true => format!("the run directory {} is {what}", path.display()),
+                false => {
+                    let (run, path) = (run.root().display(), path.display());
+                    format!("the run directory {run} cannot be made: {path} is {what}")
+                }
+            };
             return Err(Refused::new(message, "name another `output_dir`").into());
         }
         std::fs::create_dir_all(run.root()).with_context(|| {
@@ -119,7 +137,7 @@ impl Spec {
         let scratch = scratch(&path);
         let bytes = serde_json::to_vec_pretty(&self)?;
         // A hard link, unlike a rename, refuses to replace: the first of two drivers wins.
-        let linked = File::create(&scratch)
+        let linked = File::create_new(&scratch)
             .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
             .and_then(|()| std::fs::hard_link(&scratch, &path));
         let _ = std::fs::remove_file(&scratch);

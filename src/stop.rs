@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
+use crate::plain_file;
 use crate::run_dir::RunDir;
 
 /// Why the workers should end.
@@ -26,7 +27,7 @@ impl Stop {
 
     /// The request that stands, if any.
     pub(crate) fn read(run: &RunDir) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(run.stop()).ok()?).ok()
+        serde_json::from_slice(&plain_file::read(&run.stop()).ok()?).ok()
     }
 
     /// Withdraws the request.

@@ -1,11 +1,13 @@
 //! How far a run is, from the run directory alone.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs;
+use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Serialize;
 
+use crate::lines::Lines;
+use crate::plain_file;
 use crate::run_dir::{ERRORS, FOUND, RESULTS, RunDir, ShardName, ShardState};
 use crate::spec::Spec;
 
@@ -55,8 +57,8 @@ pub(crate) struct ClaimedShard {
 pub(crate) fn rate(run: &RunDir, claim: &ClaimedShard) -> Option<f64> {
     let (attempt, worker) = (claim.attempt, claim.worker.clone());
     let folder = run.shard(claim.shard, ShardState::Claimed { attempt, worker });
-    let found = fs::read_to_string(folder.join(FOUND)).ok();
-    let found: u64 = found.and_then(|found| found.parse().ok()).unwrap_or(0);
+    let found = plain_file::read(&folder.join(FOUND)).ok();
+    let found: u64 = found.and_then(|found| serde_json::from_slice(&found).ok()).unwrap_or(0);
     // The folder changed last when the attempt opened its files in it.
     let opened = fs::metadata(&folder).ok()?.modified().ok()?;
     let last = fs::metadata(folder.join(RESULTS)).ok()?.modified().ok()?;
@@ -167,7 +169,7 @@ impl<'a> Survey<'a> {
     }
 
     fn read_on(&mut self, path: &Path, seen: &mut Seen) -> io::Result<()> {
-        let mut file = match File::open(path) {
+        let mut file = match plain_file::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -177,14 +179,12 @@ impl<'a> Survey<'a> {
             (seen.read, seen.lines) = (0, 0);
         }
         file.seek(SeekFrom::Start(seen.read))?;
-        let mut new = Vec::new();
-        file.read_to_end(&mut new)?;
-        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        for line in new[..whole].split_inclusive(|byte| *byte == b'\n') {
+        let mut new = Lines::of(file);
+        while let Some(line) = new.next()?.filter(|line| line.whole) {
+            seen.read += line.length;
             seen.lines += 1;
-            self.audio += duration(line).unwrap_or(0.0);
+            self.audio += duration(line.bytes).unwrap_or(0.0);
         }
-        seen.read += whole as u64;
         Ok(())
     }
 }
@@ -228,11 +228,16 @@ pub(crate) fn mark(run: &RunDir) -> io::Result<Mark> {
 }
 
 fn count_lines(path: &Path) -> io::Result<u64> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
+    let mut lines = match plain_file::open(path) {
+        Ok(file) => Lines::of(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut count = 0;
+    while lines.next()?.is_some_and(|line| line.whole) {
+        count += 1;
     }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::status::find_runs;
 use crate::launch::terminate;
 use crate::roster::at_work;
 use crate::stop::Stop;
+use crate::trust;
 use crate::under_way::{cancel_all, has_open_jobs};
 
 /// Workers elsewhere look for the request every few seconds.
@@ -26,6 +27,7 @@ impl Cancel {
     pub(super) fn answer(self) -> Result<Exit, Fail> {
         let mut exit = Exit::Done;
         for run in find_runs(&self.run)? {
+            trust::check(&run)?;
             let name = run.root().display();
             let working = at_work(&run);
             let queued = has_open_jobs(&run);

@@ -1,5 +1,6 @@
 //! `collect`: merges the shards' records, as JSONL or in Kaldi's form.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -11,12 +12,15 @@ use serde_json::Value;
 use super::fail::{Exit, Fail, tell};
 use super::processes::{find_stage, load_params};
 use super::status::{count, find_run};
-use crate::collect::{Collected, collect, collect_and_merge, parse_record, read_lines, write_to};
+use crate::collect::{
+    Collected, collect, collect_and_merge, parse_record, read_lines, write_own, write_to,
+};
 use crate::record::Record;
 use crate::refused::Refused;
 use crate::run_dir::RunDir;
 use crate::spec::Spec;
 use crate::stage::Stage;
+use crate::trust;
 use crate::under_way::cancel_all;
 
 /// Merge the records of a run into one file, in item order.
@@ -67,6 +71,9 @@ impl Collect {
             return Err(Refused::new(message, "add `--format scp`").into());
         }
         let plain = self.format == Format::Jsonl && self.output.is_none();
+        if self.output.is_none() && !self.stdout {
+            trust::check(&run)?;
+        }
         let collected = if plain && !self.stdout && !self.partial {
             let collected = match find_stage(stages, &spec) {
                 Some(stage) => collect_and_merge(&run, &spec, load_params(stage, &spec)?.as_ref())?,
@@ -86,9 +93,12 @@ impl Collect {
             out.flush()?;
             collected
         } else {
-            let path = self.output.clone();
-            let path = path.unwrap_or_else(|| run.collected(self.field.as_deref(), self.partial));
-            let collected = write_to(&path, |out| self.write(&run, &spec, out))?;
+            let write = |out: &mut BufWriter<File>| self.write(&run, &spec, out);
+            let own = || run.collected(self.field.as_deref(), self.partial);
+            let (path, collected) = match &self.output {
+                Some(path) => (path.clone(), write_to(path, write)?),
+                None => (own(), write_own(&own(), write)?),
+            };
             tell(path.display());
             collected
         };

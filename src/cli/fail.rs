@@ -1,21 +1,39 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::collect::Incomplete;
 use crate::config::Diagnostics;
 use crate::launch::NotStarted;
-use crate::refused::Refused;
+use crate::refused::{Damaged, Refused};
 
 /// Writes a line to stdout. A reader that has gone away, `head` say, is an error like any other here.
 pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    Ok(writeln!(std::io::stdout(), "{}", shown(&line.to_string()))?)
 }
 
 /// Writes a line to stderr. Where nobody can read it any more, there is nobody to tell.
 pub(super) fn tell(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", shown(&line.to_string()));
+}
+
+/// Text as a terminal may have it: what files and other programs say is not to move the cursor,
+/// set the title or worse.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(harmless) {
+        return text.into();
+    }
+    let shown = |c: char| if harmless(c) { c.to_string() } else { c.escape_default().to_string() };
+    text.chars().map(shown).collect::<String>().into()
+}
+
+/// A path as a word for a shell.
+pub(super) fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.to_string_lossy()).into_owned()
 }
 
 /// The exit codes; `--help` documents them.
@@ -56,7 +74,8 @@ impl Fail {
             tell(format!("{diagnostics}"));
             return self.exit;
         }
-        tell(format!("{} {:#}", console::style("error:").red().bold().for_stderr(), self.error));
+        let error = console::style("error:").red().bold().for_stderr();
+        let _ = writeln!(std::io::stderr(), "{error} {}", shown(&format!("{:#}", self.error)));
         if let Some(hint) = self.hint {
             tell(format!("\nhint: {hint}"));
         }
@@ -86,6 +105,8 @@ impl From<anyhow::Error> for Fail {
     fn from(error: anyhow::Error) -> Self {
         let (exit, hint) = if let Some(refused) = error.downcast_ref::<Refused>() {
             (Exit::BadConfig, Some(refused.hint.clone()))
+        } else if let Some(damaged) = error.downcast_ref::<Damaged>() {
+            (Exit::Other, Some(damaged.hint.clone()))
         } else if let Some(not_started) = error.downcast_ref::<NotStarted>() {
             (Exit::Scheduler, Some(not_started.hint.to_owned()))
         } else if error.is::<Incomplete>() {

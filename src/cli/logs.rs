@@ -1,19 +1,23 @@
 //! `logs`: what workers, and the stage in them, wrote to stdout and stderr.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use clap::Args;
 
-use super::fail::{Exit, Fail};
+use super::fail::{Exit, Fail, shown};
 use super::status::find_run;
 use crate::job::Job;
+use crate::plain_file;
 use crate::refused::Refused;
 use crate::roster::{Ended, Life, Worker, at_work};
 use crate::run_dir::RunDir;
+
+/// So much of a log is read at a time.
+const PIECE: u64 = 1 << 20;
 
 /// Print the logs of a run's workers.
 #[derive(Args)]
@@ -32,7 +36,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn answer(self) -> Result<Exit, Fail> {
+    pub(super) fn answer(self) -> std::result::Result<Exit, Fail> {
         let run = &find_run(&self.run)?;
         if let Some(name) = &self.worker
             && !run.log(name).is_file()
@@ -47,17 +51,30 @@ impl Logs {
             let alive = !at_work(run).is_empty();
             for (name, path) in files(run)? {
                 let worker = workers.iter().find(|worker| worker.worker == name);
-                let new = read_from(&path, printed.get(&name).copied().unwrap_or(0))?;
-                if new.is_empty() || !self.wants(run, &name, worker) {
+                if !self.wants(run, &name, worker) {
+                    continue;
+                }
+                let offset = printed.get(&name).copied().unwrap_or(0);
+                let mut new = read_from(&path, offset, PIECE)?;
+                if new.is_empty() {
                     continue;
                 }
                 let mut out = std::io::stdout().lock();
                 if last != name {
-                    writeln!(out, "==> {name}: {} <==", fate(run, worker))?;
+                    writeln!(out, "{}", shown(&format!("==> {name}: {} <==", fate(run, worker))))?;
                     last.clone_from(&name);
                 }
-                out.write_all(&new)?;
-                *printed.entry(name).or_default() += new.len() as u64;
+                let printed = printed.entry(name).or_default();
+                while !new.is_empty() {
+                    if out.is_terminal() {
+                        let text = String::from_utf8_lossy(&new).replace("\r\n", "\n");
+                        out.write_all(shown(&text).as_bytes())?;
+                    } else {
+                        out.write_all(&new)?;
+                    }
+                    *printed += new.len() as u64;
+                    new = read_from(&path, *printed, PIECE)?;
+                }
             }
             if !(self.follow && alive) {
                 return Ok(Exit::Done);
@@ -81,9 +98,14 @@ impl Logs {
 }
 
 /// All logs by name: the run's own, and those that tasks write where the user's options say.
-fn files(run: &RunDir) -> std::io::Result<Vec<(String, PathBuf)>> {
-    let own = run.log_names()?.into_iter().map(|name| (name.clone(), run.log(&name)));
-    let folder = run.logs().canonicalize()?;
+fn files(run: &RunDir) -> Result<Vec<(String, PathBuf)>> {
+    let no_logs = || format!("failed to list {}", run.logs().display());
+    let own = run
+        .log_names()
+        .with_context(no_logs)?
+        .into_iter()
+        .map(|name| (name.clone(), run.log(&name)));
+    let folder = run.logs().canonicalize().with_context(no_logs)?;
     let elsewhere = Job::task_logs(run).into_iter().filter(|path| !path.starts_with(&folder));
     let elsewhere = elsewhere.filter(|path| path.is_file());
     // Some schedulers give their logs names of their own.
@@ -106,10 +128,10 @@ fn fate(run: &RunDir, worker: Option<&Worker>) -> String {
     }
 }
 
-fn read_from(path: &Path, offset: u64) -> std::io::Result<Vec<u8>> {
-    let mut log = File::open(path)?;
+fn read_from(path: &Path, offset: u64, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut log = plain_file::open(path)?;
     log.seek(SeekFrom::Start(offset))?;
     let mut new = Vec::new();
-    log.read_to_end(&mut new)?;
+    log.take(most).read_to_end(&mut new)?;
     Ok(new)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::fail::tell;
+use super::fail::{shown, tell};
 use crate::drive::Planned;
 use crate::survey::Progress;
 
@@ -93,7 +93,7 @@ impl Bar {
         if self.bar.is_hidden() {
             tell(line);
         } else {
-            self.bar.println(line);
+            self.bar.println(shown(line));
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::fail::Exit;
+use super::fail::{Exit, quoted};
 use super::status::{exit, standing, troubles};
+use crate::plain_file;
 use crate::run_dir::RunDir;
 use crate::status::{State, Status};
 use crate::stop::Stop;
@@ -59,7 +60,10 @@ impl Report {
                     _ => "\nhint: the same command resumes",
                 };
                 if !self.status.troubles().is_empty() {
-                    text += &format!("; `espnet3-par logs {run} --failed` shows what workers said");
+                    text += &format!(
+                        "; `espnet3-par logs {} --failed` shows what workers said",
+                        quoted(self.run.root())
+                    );
                 }
             }
         }
@@ -67,7 +71,8 @@ impl Report {
     }
 
     fn failed_items(&self) -> String {
-        let lines = std::fs::read_to_string(self.run.errors()).unwrap_or_default();
+        let lines = plain_file::read(&self.run.errors()).unwrap_or_default();
+        let lines = String::from_utf8_lossy(&lines);
         let mut text = String::new();
         for line in lines.lines().take(NAMED) {
             let Ok(error) = serde_json::from_str::<crate::item_error::ItemError>(line) else {

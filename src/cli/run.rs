@@ -5,7 +5,7 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::check::{Next, describe};
-use super::fail::{Exit, Fail, say, tell};
+use super::fail::{Exit, Fail, quoted, say, tell};
 use super::progress::Bar;
 use super::report::Report;
 use super::status::count;
@@ -131,8 +131,9 @@ impl Run {
         }
         let place = run.root().display();
         say(format!("{place}: {told}"))?;
+        let here = quoted(run.root());
         tell(format!(
-            "hint: `espnet3-par status {place}` tells how far it is; `espnet3-par collect {place}` merges the records"
+            "hint: `espnet3-par status {here}` tells how far it is; `espnet3-par collect {here}` merges the records"
         ));
         Ok(Exit::Done)
     }

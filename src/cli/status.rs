@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::fail::{Exit, Fail, say};
+use super::fail::{Exit, Fail, quoted, say, shown};
 use crate::inquiry::Inquiry;
 use crate::refused::Refused;
 use crate::roster::Life;
 use crate::run_dir::{RunDir, ShardState};
 use crate::status::{ShardStanding, State, Status as RunStatus, UnfinishedShard};
+use crate::trust;
 
 /// Folders below the one that was named in which runs are looked for.
 const DEPTH: usize = 6;
@@ -40,8 +41,11 @@ impl Status {
             let mut statuses = Vec::new();
             let mut damaged = Exit::Done;
             for run in &runs {
-                // Who may only read the directory is told what was known when somebody asked last.
-                let _ = Inquiry::refresh(run);
+                // Who may only read the directory, or should, is told what was known when somebody asked
+                // last.
+                if trust::check(run).is_ok() {
+                    let _ = Inquiry::refresh(run);
+                }
                 match RunStatus::of(run) {
                     Ok(status) => statuses.push(status),
                     Err(error) => damaged = Fail::from(error).print(),
@@ -56,7 +60,7 @@ impl Status {
                     ""
                 };
                 let text = describe(&statuses);
-                write!(std::io::stdout(), "{clear}{text}")?;
+                write!(std::io::stdout(), "{clear}{}", shown(&text))?;
             }
             let running =
                 |status: &RunStatus| matches!(status.state, State::Running | State::Queued);
@@ -213,7 +217,7 @@ pub(super) fn troubles(status: &RunStatus) -> Vec<String> {
     let troubles = status.troubles().into_iter();
     let missing = status.missing_shards.iter().map(|shard| {
         let folder = RunDir::new(&status.output_dir).shard(*shard, ShardState::Todo);
-        format!("shard {shard} is gone; `mkdir {}` puts it back, empty", folder.display())
+        format!("shard {shard} is gone; `mkdir {}` puts it back, empty", quoted(&folder))
     });
     let refused = status.jobs.iter().filter_map(|job| {
         let words = job.refused.as_ref()?;

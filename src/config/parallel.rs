@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Location, Severity};
 use super::keys;
 use super::layers::Part;
 use super::resolve::child;
-use super::tree::Path;
+use super::tree::{Path, dotted};
 use crate::cluster::{Finding, Options, Ssh, Weight, clusters, known_elsewhere, scheduler};
 use crate::names;
 
@@ -157,7 +157,7 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
     Parallel {
         section: section.to_owned(),
         env,
-        n_workers: checker.whole(&key("n_workers"), 1).unwrap_or(defaults.n_workers),
+        n_workers: n_workers(checker, &key("n_workers")).unwrap_or(defaults.n_workers),
         threads_per_worker: threads.unwrap_or(defaults.threads_per_worker),
         shards,
         shard_size,
@@ -166,6 +166,18 @@ pub(super) fn read(section: &str, checker: &mut Checker<'_>) -> Parallel {
         max_array_size: checker.whole(&key("max_array_size"), 1),
         options,
     }
+}
+
+/// More is a slip of the pen, and would be as many processes.
+const MOST_WORKERS: u32 = 100_000;
+
+fn n_workers(checker: &mut Checker<'_>, key: &[String]) -> Option<u32> {
+    let n = checker.whole(key, 1)?;
+    if n > MOST_WORKERS {
+        let message = format!("`{}` is {n}, and can be {MOST_WORKERS} at most", dotted(key));
+        checker.error(key, Part::Value, message, None);
+    }
+    Some(n)
 }
 
 fn unknown_keys(section: &str, map: &Map<String, Value>, checker: &mut Checker<'_>) {

@@ -20,6 +20,12 @@ pub(super) struct Problem {
 /// The problem is already among [`Resolver::problems`].
 pub(super) struct Failed;
 
+/// Far more than any config has: references to references grow without bound.
+const MOST: usize = 4 << 20;
+
+/// Nobody writes so many references in a row, and each needs some of the stack.
+const DEEPEST: usize = 200;
+
 type Outcome<T> = Result<T, Failed>;
 
 /// A merged config and what is known of its interpolations so far.
@@ -36,6 +42,8 @@ pub(super) struct Resolver<'a> {
     pub aliases: BTreeMap<Path, Path>,
     /// Nodes that could not be filled in and were left as they were.
     pub failed: BTreeSet<Path>,
+    /// About how much references have filled in so far, in bytes.
+    filled_in: usize,
 }
 
 enum Found {
@@ -55,6 +63,7 @@ impl<'a> Resolver<'a> {
             touched: BTreeSet::new(),
             aliases: BTreeMap::new(),
             failed: BTreeSet::new(),
+            filled_in: 0,
         }
     }
 
@@ -91,6 +100,9 @@ impl<'a> Resolver<'a> {
                 .collect();
             return self
                 .problem(format!("this goes round in a circle: {}", round.join(" -> ")), None);
+        }
+        if self.stack.len() >= DEEPEST {
+            return self.problem(format!("this is a chain of over {DEEPEST} references"), None);
         }
         self.touched.insert(path.to_vec());
         self.stack.push(path.to_vec());
@@ -213,6 +225,11 @@ impl<'a> Resolver<'a> {
                 return self.problem(message, hint);
             }
         };
+        self.filled_in += size(&value);
+        if self.filled_in > MOST {
+            let message = format!("references make over {} MB of this config", MOST >> 20);
+            return self.problem(message, Some("are they of references to references?".to_owned()));
+        }
         if alone {
             self.aliases.insert(from.to_vec(), target);
         }
@@ -256,6 +273,17 @@ impl<'a> Resolver<'a> {
         self.problems.push(Problem { path, message, hint });
         Err(Failed)
     }
+}
+
+/// About how much memory a value needs, in bytes.
+fn size(value: &Value) -> usize {
+    let inside: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        _ => 0,
+    };
+    size_of::<Value>() + inside
 }
 
 fn leaves(value: &Value, path: &mut Path, all: &mut Vec<String>) {

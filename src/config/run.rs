@@ -125,7 +125,19 @@ fn output_dir(checker: &mut Checker<'_>) -> PathBuf {
         let error = if null { checker.place(ours, Part::Value, error) } else { error };
         checker.found.push(error);
     }
-    given.unwrap_or_default().into()
+    let given = given.unwrap_or_default();
+    let name = ["output_dir", "async_result_dir", "inference_dir"];
+    let key = name.into_iter().find(|name| checker.root.get(*name).is_some());
+    let key = key.unwrap_or(name[0]);
+    if given == "~" || given.starts_with("~/") {
+        let message = format!("`{key}` begins with `~`, which only a shell replaces");
+        let hint = Some(format!("write `${{oc.env:HOME}}{}`", &given[1..]));
+        checker.error(&[key.to_owned()], Part::Value, message, hint);
+    } else if given.contains(char::is_control) {
+        let message = format!("`{key}` has a character that no path should have: {given:?}");
+        checker.error(&[key.to_owned()], Part::Value, message, None);
+    }
+    given.into()
 }
 
 /// Tells whoever sets ESPnet3's `async_specs_dir` where specs go here.

@@ -1,5 +1,6 @@
 //! One layer of a config: a file, an environment variable or a `--set`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -88,10 +89,22 @@ impl From {
     }
 }
 
+/// No config is larger.
+const LARGEST: u64 = 64 << 20;
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(std::io::Error::other(format!("it has more than {} MB", LARGEST >> 20)));
+    }
+    Ok(bytes)
+}
+
 /// Reads a YAML file; an empty one is an empty mapping.
 pub(super) fn file(path: &Path) -> Result<Layer, Vec<Diagnostic>> {
     let at = Location::File { path: path.to_owned(), at: None };
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = read(path).map_err(|error| {
         let diagnostic = Diagnostic::error(match error.kind() {
             std::io::ErrorKind::NotFound => "there is no such config file".to_owned(),
             std::io::ErrorKind::IsADirectory => "a directory, not a config file".to_owned(),

@@ -42,17 +42,22 @@ pub(super) fn escaped(text: &str) -> String {
     escaped
 }
 
+/// Nobody writes so many inside each other, and each needs some of the stack.
+const DEEPEST: usize = 50;
+
 /// Splits `text` into its parts.
 ///
 /// # Errors
 /// What is wrong with the first bad interpolation.
 pub(super) fn parse(text: &str) -> Result<Template, String> {
-    let mut cursor = Cursor { rest: text };
+    let mut cursor = Cursor { rest: text, depth: 0 };
     cursor.template(&[])
 }
 
 struct Cursor<'t> {
     rest: &'t str,
+    /// So many `${` are open.
+    depth: usize,
 }
 
 impl Cursor<'_> {
@@ -108,6 +113,16 @@ impl Cursor<'_> {
     }
 
     fn hole(&mut self) -> Result<Part, String> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(format!("more than {DEEPEST} `${{` inside each other"));
+        }
+        let hole = self.inside();
+        self.depth -= 1;
+        hole
+    }
+
+    fn inside(&mut self) -> Result<Part, String> {
         let inner = self.template(&['}', ':'])?;
         if self.skip("}") {
             return match inner.is_empty() {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::NotStarted;
 use crate::cluster::Reply;
+use crate::plain_file;
 
 /// A scheduler's command that has not answered after so long hangs; Slurm's own patience is 10 s.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -30,7 +31,8 @@ pub(crate) fn ask_for_a_job(
     unset: &[&str],
     out: &Path,
 ) -> Result<Reply> {
-    let file = File::create(out).with_context(|| format!("failed to make {}", out.display()))?;
+    let file =
+        plain_file::create(out).with_context(|| format!("failed to make {}", out.display()))?;
     let reply = run_to_its_end(argv, dir, stdin, unset, Some(&file))?;
     Ok(Reply { stdout: std::fs::read_to_string(out)?, ..reply })
 }

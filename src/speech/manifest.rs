@@ -1,7 +1,6 @@
 //! Manifests: which utterances there are. Kaldi's `wav.scp` (and `segments`), TSV, and JSON lines.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::audio::Span;
 use super::tables;
+use crate::lines::read_text;
 
 /// One utterance of a manifest.
 ///
@@ -75,13 +75,6 @@ pub(crate) fn segments_beside(manifest: &Path) -> Option<PathBuf> {
 
 /// An utterance and the line it came from.
 pub(super) type Line = (usize, Utterance);
-
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
-    let text = String::from_utf8(bytes)
-        .with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
 
 /// Parses every line that is not blank; an error gets the file and line.
 fn each_line<T>(

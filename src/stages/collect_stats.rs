@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fbank::default;
-use crate::collect::write_to;
+use crate::collect::write_own;
 use crate::speech::{self, Source, Utterances, fbank, npy};
 use crate::{Env, InferenceProvider, Record, Runner};
 
@@ -171,12 +171,12 @@ impl Runner for CollectStats {
             ("sum", npy::float64(&sum, &[sum.len()])),
             ("sum_square", npy::float64(&sum_square, &[sum_square.len()])),
         ]);
-        write_to(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
+        write_own(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
         let mean: Vec<f64> = sum.iter().map(|sum| sum / count as f64).collect();
         let squares = sum_square.iter().zip(&mean);
         let var: Vec<f64> = squares.map(|(sq, mean)| sq / count as f64 - mean * mean).collect();
         let stats = json!({"count": count, "mean": mean, "var": var});
-        write_to(&output_dir.join("feats_stats.json"), |file| Ok(writeln!(file, "{stats}")?))
+        write_own(&output_dir.join("feats_stats.json"), |file| Ok(writeln!(file, "{stats}")?))
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::collect::write_to;
+use crate::collect::write_own;
 use crate::speech::{self, Source, Utterances, ark, fbank, npy};
 use crate::{Env, InferenceProvider, Record, Runner};
 
@@ -193,8 +193,8 @@ impl Runner for Fbank {
     /// Writes `feats.scp` and `utt2num_frames`, as in a Kaldi data directory.
     fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
         let frames = output_dir.join("utt2num_frames");
-        write_to(&output_dir.join("feats.scp"), |scp| {
-            write_to(&frames, |utt2num_frames| {
+        write_own(&output_dir.join("feats.scp"), |scp| {
+            write_own(&frames, |utt2num_frames| {
                 for record in records {
                     let record = record?;
                     let utt_id: String = record.get("utt_id")?;

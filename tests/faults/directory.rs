@@ -13,11 +13,10 @@ use crate::common::until::wait_until;
 fn one_that_cannot_be_made() {
     let recipe = Recipe::new("toy: {n: 4}\nparallel: {env: local}");
     fs::write(recipe.path("file"), "").expect("writes");
-    for output_dir in
-        ["/proc/nowhere/run".to_owned(), recipe.path("file/run").display().to_string()]
-    {
+    let below_a_file = recipe.path("file/run").display().to_string();
+    for (output_dir, code) in [("/proc/nowhere/run".to_owned(), 5), (below_a_file, 2)] {
         let set = format!("output_dir={output_dir}");
-        recipe.run(&["--set", &set]).expect_code(5).expect_says(&output_dir);
+        recipe.run(&["--set", &set]).expect_code(code).expect_says(&output_dir);
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::check::{Next, describe};
-use super::fail::{Exit, Fail, say, tell};
+use super::fail::{self, Exit, Fail, say, tell};
 use super::progress::Bar;
 use super::run::{retry_failed, wait};
 use super::status::troubles;
@@ -183,7 +183,7 @@ fn conclude(jobs: &Jobs, planned: &Planned, ending: Ending) -> Result<Exit, Fail
     }
     let undone: u64 = found.missing.iter().map(|range| range.end - range.start).sum();
     if undone > 0 {
-        let run = planned.run.root().display();
+        let run = fail::quoted(planned.run.root());
         tell(format!("espnet3-par queue: {undone} / {total} not done, log is in {log}"));
         for trouble in troubles(&Status::of(&planned.run)?) {
             tell(format!("  {trouble}"));

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+use crate::lines::read_text;
+
 /// What the column with the item's name may be called; else the first one is it.
 const ID: &[&str] = &["utt_id", "id", "key"];
 
@@ -48,10 +50,7 @@ impl Manifest {
     /// # Errors
     /// Names the file and line of the first thing wrong.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("failed to read `{}`", path.display()))?;
-        let text = String::from_utf8(bytes)
-            .with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
+        let text = read_text(path)?;
         let form = match path.extension().and_then(|extension| extension.to_str()) {
             Some("tsv") => Form::Tsv,
             Some("jsonl" | "json") => Form::Jsonl,

@@ -10,8 +10,8 @@ mod feeder;
 mod part;
 mod work;
 
+use crate::plain_file;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use self::child::{Child, Reply};
 use self::feeder::Feeder;
 use self::part::Head;
-use crate::collect::write_to;
+use crate::collect::write_own;
 use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
 use crate::record::Record;
@@ -221,7 +221,7 @@ impl LoadedStage for Python {
     ) -> Result<()> {
         let run = RunDir::new(output_dir);
         let mut found = Found::default();
-        let mut lines = BufReader::new(File::open(run.results())?).lines().peekable();
+        let mut lines = BufReader::new(plain_file::open(&run.results())?).lines().peekable();
         // It is so in all records, or in none.
         let told = match lines.peek() {
             Some(Ok(line)) => Head::read(line)?.is_told(),
@@ -251,7 +251,7 @@ impl LoadedStage for Python {
         if merged.as_object().is_some_and(serde_json::Map::is_empty) {
             return Ok(());
         }
-        write_to(&run.merged(), |out| Ok(serde_json::to_writer_pretty(out, &merged)?))
+        write_own(&run.merged(), |out| Ok(serde_json::to_writer_pretty(out, &merged)?))
     }
 }
 

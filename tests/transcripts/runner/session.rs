@@ -1,7 +1,8 @@
 //! Replays one session in a folder of its own and writes down what happens.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,7 @@ fn answer(command: &str, folder: &Path, bin: &Path) -> String {
     let place = tempfile::tempdir().expect("a temporary folder");
     let [out, err] = ["out", "err"].map(|name| place.path().join(name));
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
+    let before = snapshot(folder);
     let mut shell = Command::new("sh")
         .args(["-c", command])
         .current_dir(folder)
@@ -72,7 +74,40 @@ fn answer(command: &str, folder: &Path, bin: &Path) -> String {
     }
     let code = status.map_or_else(|| "never".to_owned(), code);
     assert!(!["101", "never"].contains(&code.as_str()), "`{command}` panicked or hung\n{text}");
+    for word in ["panicked", "RUST_BACKTRACE", "stack backtrace"] {
+        assert!(!text.contains(word), "`{command}` panicked\n{text}");
+    }
+    if code == "2" {
+        let after = snapshot(folder);
+        let changed = changed(&before, &after);
+        assert!(changed.is_empty(), "`{command}` was refused, and changed {changed:?}\n{text}");
+    }
     text + &format!("exit {code}\n")
+}
+
+/// Everything below `folder`, links and pipes not followed, with the bytes of files.
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().expect("is there"));
+            if kind.is_dir() {
+                folders.push(path.clone());
+            }
+            let bytes = if kind.is_file() { fs::read(&path).ok() } else { None };
+            all.insert(path, bytes.unwrap_or_default());
+        }
+    }
+    all
+}
+
+fn changed<'a>(
+    before: &'a BTreeMap<PathBuf, Vec<u8>>,
+    after: &'a BTreeMap<PathBuf, Vec<u8>>,
+) -> Vec<&'a Path> {
+    let names = before.keys().chain(after.keys());
+    names.filter(|name| before.get(*name) != after.get(*name)).map(PathBuf::as_path).collect()
 }
 
 fn code(status: ExitStatus) -> String {
