@@ -67,13 +67,17 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     let lost = lost_records(folder, &extents)?;
     let place = format!("\"{}", RunDir::committed_file(shard, ""));
     let torn = torn_parts(&folder.join(RESULTS), items)?;
-    let placed: BTreeSet<u64> = extents.iter().map(|extent| extent.idx).collect();
+    let mut placed: BTreeMap<u64, usize> = BTreeMap::new();
+    for extent in &extents {
+        *placed.entry(extent.idx).or_default() += 1;
+    }
     keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
             return false;
         }
         // Where its bytes end is lost: they cannot be told from a dead attempt's.
-        if !placed.contains(&idx) && memchr::memmem::find(line, place.as_bytes()).is_some() {
+        let places = memchr::memmem::find_iter(line, place.as_bytes()).count();
+        if places > placed.get(&idx).copied().unwrap_or(0) {
             return false;
         }
         if part_of(line).is_some_and(|part| torn.contains(&part.part)) {
