@@ -65,13 +65,15 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     let lost = lost_records(folder, &extents)?;
     let place = format!("\"{}", RunDir::committed_file(shard, ""));
     let torn = torn_parts(&folder.join(RESULTS), items)?;
-    let placed: BTreeSet<u64> = extents.iter().map(|extent| extent.idx).collect();
+    let placed: BTreeSet<(u64, &str)> =
+        extents.iter().map(|extent| (extent.idx, extent.file.as_str())).collect();
+    let files_of = |idx| placed.range((idx, "")..(idx + 1, "")).count();
     keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
             return false;
         }
-        // Where its bytes end is lost: they cannot be told from a dead attempt's.
-        if !placed.contains(&idx) && memchr::memmem::find(line, place.as_bytes()).is_some() {
+        // Where its bytes end is lost, in one of its files: they cannot be told from a dead attempt's.
+        if memchr::memmem::find_iter(line, place.as_bytes()).count() > files_of(idx) {
             return false;
         }
         if part_of(line).is_some_and(|part| torn.contains(&part.part)) {
@@ -294,6 +296,21 @@ mod tests {
         salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         zombie.write_all(b"{\"idx\":1}\n").expect("writes");
         assert_eq!(fs::read_to_string(path).expect("reads"), "{\"idx\":0}\n");
+    }
+
+    #[test]
+    fn a_record_that_lost_the_extent_of_one_file_goes() {
+        let results = br#"{"idx":0,"a":"shards/split.0/a.ark:0","b":"shards/split.0/b.ark:0"}
+{"idx":1,"a":"shards/split.0/a.ark:4","b":"shards/split.0/b.ark:4"}
+"#;
+        let extents = br#"{"idx":0,"file":"a.ark","end":4}
+{"idx":0,"file":"b.ark","end":4}
+{"idx":1,"file":"b.ark","end":8}
+"#;
+        let arks = [("a.ark", &b"aaaaaaaa"[..]), ("b.ark", b"bbbbbbbb")];
+        let folder = folder_with(&[(RESULTS, results), (EXTENTS, extents), arks[0], arks[1]]);
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [0]);
     }
 
     /// What it begins before its first record is on disk is in no kept record.
