@@ -76,6 +76,9 @@ fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<()
     Err(Refused::new(message, ways))
 }
 
+/// Longer than an NFS client keeps a listing.
+const OLD_LISTING: Duration = Duration::from_secs(90);
+
 /// How waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -311,6 +314,7 @@ pub(crate) fn submit_and_wait(
     let mut interrupted = false;
     let mut last_mark = None;
     let mut waiting = false;
+    let mut old_since = None;
     let mut rest = Rest::new();
     loop {
         for signal in signals.iter_mut().flat_map(Signals::pending) {
@@ -354,6 +358,15 @@ pub(crate) fn submit_and_wait(
             if interrupted {
                 return Ok(Ending::Interrupted);
             }
+            // Nothing is to be submitted or given up for what an old listing shows.
+            if submissions > 0 && progress.is_old(run) {
+                let since = *old_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < OLD_LISTING {
+                    std::thread::sleep(rest.0);
+                    continue;
+                }
+            }
+            old_since = None;
             let held = progress.claims.iter().any(|claim| life(run, &claim.worker) == Life::Alive);
             // Others at work are joined; the last shards in their hands are waited for.
             if held && !(submissions == 0 && progress.shards.todo > 0) {

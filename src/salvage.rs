@@ -67,17 +67,15 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     let lost = lost_records(folder, &extents)?;
     let place = format!("\"{}", RunDir::committed_file(shard, ""));
     let torn = torn_parts(&folder.join(RESULTS), items)?;
-    let mut placed: BTreeMap<u64, usize> = BTreeMap::new();
-    for extent in &extents {
-        *placed.entry(extent.idx).or_default() += 1;
-    }
+    let placed: BTreeSet<(u64, &str)> =
+        extents.iter().map(|extent| (extent.idx, extent.file.as_str())).collect();
+    let files_of = |idx| placed.range((idx, "")..(idx + 1, "")).count();
     keep_lines(&folder.join(RESULTS), |idx, line| {
         if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
             return false;
         }
-        // Where its bytes end is lost: they cannot be told from a dead attempt's.
-        let places = memchr::memmem::find_iter(line, place.as_bytes()).count();
-        if places > placed.get(&idx).copied().unwrap_or(0) {
+        // Where its bytes end is lost, in one of its files: they cannot be told from a dead attempt's.
+        if memchr::memmem::find_iter(line, place.as_bytes()).count() > files_of(idx) {
             return false;
         }
         if part_of(line).is_some_and(|part| torn.contains(&part.part)) {

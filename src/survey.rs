@@ -78,6 +78,16 @@ impl Progress {
     pub(crate) fn complete(&self) -> bool {
         self.shards.todo == 0 && self.shards.claimed == 0
     }
+
+    /// Whether a folder that was listed is not there: NFS may show an old listing for a minute.
+    pub(crate) fn is_old(&self, run: &RunDir) -> bool {
+        let claimed = self.claims.iter().map(|ClaimedShard { shard, attempt, worker, .. }| {
+            let (attempt, worker) = (*attempt, worker.clone());
+            run.shard(*shard, ShardState::Claimed { attempt, worker })
+        });
+        let waiting = self.waiting.iter().map(|shard| run.shard(*shard, ShardState::Todo));
+        claimed.chain(waiting).any(|folder| !folder.is_dir())
+    }
 }
 
 /// Looks at a run again and again, and reads only what is new.

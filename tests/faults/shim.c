@@ -11,6 +11,7 @@
 //   SHIM_THREAD makes, "worker/commit" say, counted over all such threads
 //   SHIM_LAG    "MILLISECONDS SEED": listings show a folder's old name for up to so long
 //   SHIM_CLOCK  files' times are so many seconds later
+//   SHIM_SYNC   a sync takes so many milliseconds more
 //   SHIM_HOST   the host's name
 //
 // Kinds: write, sync, mkdir, rename, hardlink, open (of files that may be made), unlink, truncate.
@@ -51,7 +52,7 @@ static struct state {
 
 static const char *dir, *stopped_thread, *host, *process = "driver";
 static char kinds[128], how[8] = "undone", moment[8];
-static long first, last, step, error, stop_at, ahead, lag;
+static long first, last, step, error, stop_at, ahead, lag, sync_takes;
 static unsigned long seed;
 
 static const char *variable(const char *name) {
@@ -66,6 +67,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv) {
     stopped_thread = variable("SHIM_THREAD");
     host = variable("SHIM_HOST");
     ahead = atol(variable("SHIM_CLOCK"));
+    sync_takes = atol(variable("SHIM_SYNC"));
     sscanf(variable("SHIM_FAIL"), "%127s %ld %ld %ld %ld %7s", kinds, &first, &last, &step, &error, how);
     sscanf(variable("SHIM_STOP"), "%ld %7s", &stop_at, moment);
     sscanf(variable("SHIM_LAG"), "%ld %lu", &lag, &seed);
@@ -153,9 +155,14 @@ ssize_t copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t leng
     return AROUND("write", path_of(out), syscall(SYS_copy_file_range, in, from, out, to, length, flags));
 }
 
-int fsync(int fd) { return AROUND("sync", path_of(fd), syscall(SYS_fsync, fd)); }
+static long synced(long result) {
+    usleep(sync_takes * 1000);
+    return result;
+}
 
-int fdatasync(int fd) { return AROUND("sync", path_of(fd), syscall(SYS_fdatasync, fd)); }
+int fsync(int fd) { return AROUND("sync", path_of(fd), synced(syscall(SYS_fsync, fd))); }
+
+int fdatasync(int fd) { return AROUND("sync", path_of(fd), synced(syscall(SYS_fdatasync, fd))); }
 
 int ftruncate64(int fd, off64_t length) {
     return AROUND("truncate", path_of(fd), syscall(SYS_ftruncate, fd, length));

@@ -38,6 +38,7 @@ fn stop_at<'a>(recipe: &'a Recipe, thread: &str, number: u64, moment: &str) -> O
     let _ = fs::remove_dir_all(&recipe.root);
     let shim = Shim::of(recipe)
         .with("SHIM_THREAD", thread)
+        .with("SHIM_SYNC", "8")
         .with("SHIM_STOP", format!("{number} {moment}"));
     let mut driver = shim.start_run(recipe);
     let worker = until("the worker to stop, or the end", || {
@@ -67,8 +68,8 @@ pub(super) fn each_stage(files: bool, mut each: impl FnMut(u64, &Stopped<'_>)) -
     let mut stages = 0;
     for number in 1..=MOST {
         for moment in ["before", "after"] {
-            // The short form takes two of five.
-            if !long() && (2 * number + u64::from(moment == "after")) % 5 > 1 {
+            // The short form takes two of seven.
+            if !long() && (2 * number + u64::from(moment == "after")) % 7 > 1 {
                 continue;
             }
             let Some(stopped) = stop_at(&recipe, "worker/commit", number, moment) else {
