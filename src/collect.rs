@@ -317,7 +317,12 @@ pub(crate) fn write_to<T>(
     // Where a link points to is replaced, not the link; a pipe or a device is written to.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if real.exists() && !real.is_file() {
-        let mut out = BufWriter::new(File::options().write(true).open(path)?);
+        let mut out = BufWriter::new(
+            File::options()
+                .write(true)
+                .open(path)
+                .with_context(|| format!("failed to write {}", path.display()))?,
+        );
         let value = write(&mut out)?;
         out.flush()?;
         return Ok(value);

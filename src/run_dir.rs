@@ -276,21 +276,19 @@ impl RunDir {
         let shards = self.shards();
         let scratch = scratch(&shards);
         match std::fs::rename(&shards, &scratch) {
-            Ok(()) => std::fs::remove_dir_all(&scratch)?,
+            Ok(()) => remove(&scratch)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        for folder in [self.workers(), self.jobs(), self.logs(), self.parts()] {
-            gone(std::fs::remove_dir_all(folder))?;
-        }
-        for file in [self.results(), self.errors(), self.merged(), self.stop(), self.spec()] {
-            gone(std::fs::remove_file(file))?;
+        let folders = [self.workers(), self.jobs(), self.logs(), self.parts()];
+        let files = [self.results(), self.errors(), self.merged(), self.stop(), self.spec()];
+        for path in folders.iter().chain(&files) {
+            remove(path)?;
         }
         // What killed processes were writing here.
         for entry in std::fs::read_dir(&self.root)?.flatten() {
             if entry.file_name().to_str().is_some_and(is_scratch) {
-                let path = entry.path();
-                let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
+                let _ = remove(&entry.path());
             }
         }
         Ok(())
@@ -356,6 +354,14 @@ fn names(folder: &Path, ending: &str) -> io::Result<Vec<String>> {
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Removes a file, or a folder with what it holds, whichever it is; of a link the link only.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => gone(std::fs::remove_dir_all(path)),
+        _ => gone(std::fs::remove_file(path)),
+    }
 }
 
 /// What is gone need not be removed.

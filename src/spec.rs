@@ -75,7 +75,7 @@ impl Spec {
 
     pub(crate) fn read(run: &RunDir) -> Result<Self> {
         let path = run.spec();
-        let read = || format!("failed to read {}", path.display());
+        let read = || format!("failed to read the spec of {}", run.root().display());
         let damaged = |error: &dyn std::fmt::Display| {
             let message = format!("{} is damaged: {error}", path.display());
             Damaged::new(message, "`run --restart` throws the run away and starts anew")

@@ -93,3 +93,83 @@ fn a_manifest_that_changed_is_another_run() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("inputs.manifest"), "{said}");
 }
+
+/// A WAV file of 16-bit samples, one channel.
+fn wav(rate: u32, samples: &[i16]) -> Vec<u8> {
+    let data: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let length = data.len() as u32;
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + length).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((2 * rate).to_le_bytes());
+    bytes.extend(b"\x02\0\x10\0data");
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// Each costs its item, and its message says which file and why; the others are computed.
+#[test]
+fn audio_that_is_none() {
+    let folder = recipe();
+    let good = wav(16_000, &[100; 16_000]);
+    let no_audio =
+        |start: &str| format!("neither WAV, FLAC nor NIST SPHERE: it starts with {start:?}");
+    let files: [(&str, Vec<u8>, String); 8] = [
+        ("empty.wav", Vec::new(), "the file is empty".to_owned()),
+        (
+            "header_only.wav",
+            good[..44].to_vec(),
+            "the file ends early: 0 of 16000 samples could be read".to_owned(),
+        ),
+        (
+            "cut_header.wav",
+            good[..30].to_vec(),
+            "damaged header: unexpected end of file".to_owned(),
+        ),
+        ("rate_0.wav", wav(0, &[100; 16_000]), "a sample rate of 0 Hz".to_owned()),
+        ("text.wav", b"hello, this is no audio\n".to_vec(), no_audio("hell")),
+        ("bytes.flac", vec![0xff; 1000], no_audio("\u{fffd}\u{fffd}\u{fffd}\u{fffd}")),
+        ("zeros.sph", vec![0; 2000], no_audio("\0\0\0\0")),
+        ("link.wav", Vec::new(), "No such file or directory (os error 2)".to_owned()),
+    ];
+    let mut scp =
+        "good good.wav\nother_rate other.wav\nshort short.wav\nmissing missing.wav\nfolder data\n"
+            .to_owned();
+    for (name, bytes) in [
+        ("good.wav", good.clone()),
+        ("other.wav", wav(8_000, &[100; 8_000])),
+        ("short.wav", wav(16_000, &[])),
+    ] {
+        fs::write(folder.path().join(name), bytes).expect("writes");
+    }
+    let failed = |name: &str, why: &str| format!("failed to read audio `{name}`: {why}");
+    let mut wanted = vec![
+        "too short: 0 samples, one frame has 400".to_owned(),
+        failed("missing.wav", "No such file or directory (os error 2)"),
+        failed("data", "Is a directory (os error 21)"),
+    ];
+    for (name, bytes, why) in &files {
+        let path = folder.path().join(name);
+        match name.starts_with("link") {
+            true => std::os::unix::fs::symlink("nowhere.wav", path).expect("links"),
+            false => fs::write(path, bytes).expect("writes"),
+        }
+        scp += &format!("{name} {name}\n");
+        wanted.push(failed(name, why));
+    }
+    fs::write(folder.path().join("wav.scp"), scp).expect("writes");
+    let args = ["run", "conf/train.yaml", "--set", "fbank.manifest=wav.scp"];
+    let output = call(folder.path(), &args);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let run = folder.path().join("exp/fbank");
+    let errors = lines(&run.join("errors.jsonl"));
+    let errors: Vec<_> = errors.iter().filter_map(|error| error["error"].as_str()).collect();
+    assert_eq!(errors, wanted);
+    let frames: Vec<_> = lines(&run.join("results.jsonl"))
+        .into_iter()
+        .map(|record| record["num_frames"].clone())
+        .collect();
+    assert_eq!(frames, [98, 98]);
+}

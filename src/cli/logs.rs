@@ -41,7 +41,8 @@ impl Logs {
         if let Some(name) = &self.worker
             && !run.log(name).is_file()
         {
-            let known = format!("there are {}", run.log_names()?.join(", "));
+            let known =
+                format!("there are {}", run.log_names().with_context(|| no_logs(run))?.join(", "));
             return Err(Refused::new(format!("there is no log of {name}"), known).into());
         }
         let mut printed: BTreeMap<String, u64> = BTreeMap::new();
@@ -99,7 +100,7 @@ impl Logs {
 
 /// All logs by name: the run's own, and those that tasks write where the user's options say.
 fn files(run: &RunDir) -> Result<Vec<(String, PathBuf)>> {
-    let no_logs = || format!("failed to list {}", run.logs().display());
+    let no_logs = || no_logs(run);
     let own = run
         .log_names()
         .with_context(no_logs)?
@@ -112,6 +113,10 @@ fn files(run: &RunDir) -> Result<Vec<(String, PathBuf)>> {
     let other = run.other_logs()?.into_iter();
     let elsewhere = other.chain(elsewhere);
     Ok(own.chain(elsewhere.map(|path| (path.display().to_string(), path))).collect())
+}
+
+fn no_logs(run: &RunDir) -> String {
+    format!("failed to list {}", run.logs().display())
 }
 
 fn fate(run: &RunDir, worker: Option<&Worker>) -> String {

@@ -242,7 +242,9 @@ fn local_options(
         let path = child(&top, name);
         if keys::DASK_OPTIONS.contains(&name.as_str()) {
             of_dask.push(name.clone());
-        } else if !(name == "n_workers" || known_elsewhere(name)) {
+        } else if clusters().any(|known| known == env)
+            && !(name == "n_workers" || known_elsewhere(name))
+        {
             let known = keys::LOCAL_OPTIONS.iter().chain(keys::DASK_OPTIONS).copied();
             let hint = match names::nearest(name, known) {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -76,7 +76,7 @@ fn a_config_that_grows() {
 
 #[test]
 fn a_manifest_of_one_line() {
-    for name in ["wav.scp", "wav.tsv", "wav.jsonl"] {
+    for name in ["wav.scp", "wav.jsonl"] {
         let config = format!("command: {{manifest: {name}, argv: [cat, '{{wav}}']}}");
         let recipe = Recipe::of_product("command", &config);
         hole(&recipe.path(name), LARGE);
@@ -112,8 +112,8 @@ fn files_of_a_run() {
         let place = Place::with_a_run();
         hole(&place.file(name), if name.starts_with("shards") { LARGE } else { 2 << 30 });
         let root = place.recipe.root_text();
-        for args in [&["status", root][..], &["collect", root], &["run", "conf.yaml"]] {
-            bounded(&toy(), &place.recipe.path("."), args);
+        for args in [["status", root], ["run", "conf.yaml"]] {
+            bounded(&toy(), &place.recipe.path("."), &args);
         }
     }
 }

@@ -27,7 +27,7 @@ fn in_place_of_a_folder_or_the_spec() {
                 true => (
                     5,
                     format!(
-                        "error: failed to read {root}/{name}: {root}/{name} is a link, and no file\n"
+                        "error: failed to read the spec of {root}: {root}/{name} is a link, and no file\n"
                     ),
                 ),
                 false => (2, message.clone()),
@@ -70,7 +70,8 @@ fn in_place_of_what_a_shard_holds() {
                     .expect("writes");
             }
             let before = place.outside();
-            place.call_all();
+            place.call(&["run", "conf.yaml"]);
+            place.call(&["collect", place.recipe.root_text()]);
             assert_eq!(place.outside(), before, "{name} -> {target}");
         }
     }
@@ -87,6 +88,7 @@ fn in_place_of_what_is_collected() {
         place.call_all();
         let scp = ["--format", "scp", "--key", "utt_id", "--field", "square"];
         place.call(&[&["collect", place.recipe.root_text()], &scp[..]].concat()).expect_code(0);
+        place.call(&["collect", place.recipe.root_text(), "--partial"]).expect_code(0);
         assert_eq!(place.outside(), before, "{name}");
         assert!(!path.is_symlink(), "{name} is still a link");
     }

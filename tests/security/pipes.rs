@@ -58,7 +58,7 @@ fn what_is_said_of_one() {
     let (root, spec) = (place.root().display().to_string(), place.file("spec.json"));
     pipe(&spec);
     let message = format!(
-        "error: failed to read {root}/spec.json: {root}/spec.json is a pipe, and no file\n"
+        "error: failed to read the spec of {root}: {root}/spec.json is a pipe, and no file\n"
     );
     for args in [["status", &root], ["run", "conf.yaml"]] {
         assert_eq!(place.call(&args).expect_code(5).err, message);

@@ -62,10 +62,8 @@ impl Place {
         let root = self.recipe.root_text();
         [
             &["status", root][..],
-            &["status", "--json", root],
             &["logs", root],
             &["collect", root, "--stdout"],
-            &["collect", root, "--partial"],
             &["collect", root],
             &["cancel", root],
             &["run", "conf.yaml"],
