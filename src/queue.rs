@@ -23,6 +23,9 @@ pub(crate) struct Queue<'a> {
     later: usize,
     todo: VecDeque<usize>,
     misses: u32,
+    /// Its last attempt at each shard. It may still be committing that one when it gets the shard
+    /// again: the folder must not have the same name then.
+    attempts: HashMap<usize, u32>,
     /// The worker that died in this one's place. What it held comes first: were there always a
     /// new shard to die in, no poison item would be found.
     after: Option<String>,
@@ -37,29 +40,26 @@ impl<'a> Queue<'a> {
         after: Option<String>,
     ) -> Self {
         let later = job.saturating_sub(1) as usize;
-        Self { run, worker, num_shards, later, todo: VecDeque::new(), misses: 0, after }
+        let (todo, attempts) = (VecDeque::new(), HashMap::new());
+        Self { run, worker, num_shards, later, todo, misses: 0, attempts, after }
     }
 
     /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
     /// hands of workers that live.
     pub(crate) fn next(&mut self) -> io::Result<Option<Claim>> {
-        if let Some(dead) = &self.after {
+        if let Some(dead) = self.after.take() {
             let mut shards = self.list()?;
             shards.retain(
-                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if worker == dead),
+                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if *worker == dead),
             );
             if let Some(claim) = self.inherit(shards)? {
+                self.after = Some(dead);
                 return Ok(Some(claim));
             }
-            self.after = None;
         }
         loop {
             while let Some(shard) = self.todo.pop_front() {
-                if let Some(claim) = Claim::take(
-                    self.run,
-                    ShardName { shard, state: ShardState::Todo },
-                    self.worker,
-                )? {
+                if let Some(claim) = self.take(ShardName { shard, state: ShardState::Todo })? {
                     self.misses = 0;
                     return Ok(Some(claim));
                 }
@@ -92,13 +92,22 @@ impl<'a> Queue<'a> {
         Ok(shards)
     }
 
-    fn inherit(&self, shards: Vec<ShardName>) -> io::Result<Option<Claim>> {
+    fn take(&mut self, name: ShardName) -> io::Result<Option<Claim>> {
+        let last = self.attempts.get(&name.shard).copied().unwrap_or(0);
+        let claim = Claim::take_after(self.run, name, self.worker, last)?;
+        if let Some(claim) = &claim {
+            self.attempts.insert(claim.shard, claim.attempt);
+        }
+        Ok(claim)
+    }
+
+    fn inherit(&mut self, shards: Vec<ShardName>) -> io::Result<Option<Claim>> {
         let mut lives: HashMap<String, Life> = HashMap::new();
         for name in shards {
             let ShardState::Claimed { worker, .. } = &name.state else { continue };
             let judged = *lives.entry(worker.clone()).or_insert_with(|| life(self.run, worker));
             if judged == Life::Dead
-                && let Some(claim) = Claim::take(self.run, name, self.worker)?
+                && let Some(claim) = self.take(name)?
             {
                 return Ok(Some(claim));
             }
@@ -135,6 +144,30 @@ mod tests {
             shards.push((claim.shard, claim.attempt));
         }
         assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
+    }
+
+    /// Found by `tests/model`: a commit under way took the next attempt's folder for its own.
+    #[test]
+    fn a_shard_that_comes_back_has_another_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        std::fs::create_dir(run.workers()).expect("makes the folder");
+        std::fs::create_dir_all(run.shard(0, ShardState::Todo)).expect("makes the shard");
+        Worker::enter(&run, "w", Place::default()).expect("enters");
+        let mut queue = Queue::new(&run, "w", 1, 1, None);
+        let mut next = |lagging: bool| {
+            queue.todo.extend(lagging.then_some(0));
+            queue.next().expect("no error")
+        };
+        let slow = next(false).expect("claims");
+        assert!(next(true).is_none(), "the listing lags: it is in this worker's own hands");
+        let listed = run.list_shards().expect("lists").remove(0);
+        let heir = Claim::take(&run, listed, "heir").expect("no error").expect("takes over");
+        assert!(heir.give_back().expect("no error"));
+        let again = next(false).expect("claims");
+        assert_eq!((slow.attempt, again.attempt), (1, 2));
+        assert!(!slow.commit().expect("no error"));
+        assert!(again.held());
     }
 
     #[test]
