@@ -154,6 +154,9 @@ mod under_way;
 
 mod cli;
 
+#[cfg(test)]
+mod properties;
+
 #[cfg(feature = "speech")]
 pub mod speech;
 pub mod stages;

@@ -18,7 +18,7 @@ use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::item_error::ItemError;
 use crate::record::{FileBytes, Record};
-use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING};
+use crate::run_dir::{ERRORS, EXTENTS, FOUND, RESULTS, RunDir, TRYING, gone};
 use crate::salvage::{Extent, Kept, KeptFile, salvage};
 
 /// A record waits no longer than this for the next one, to be written together: a write costs
@@ -193,10 +193,12 @@ impl ShardWriter {
         let writer = match self.files.entry(file.name.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(new) => {
-                let shared = append(&self.folder, &file.name)?;
-                // Bytes behind the last kept record are a dead attempt's.
-                shared.set_len(start)?;
-                new.insert(BufWriter::new(shared))
+                if start == 0 {
+                    // A dead attempt's, without a record: were it only believed dead, it would yet
+                    // write here.
+                    gone(fs::remove_file(self.folder.join(&file.name)))?;
+                }
+                new.insert(BufWriter::new(append(&self.folder, &file.name)?))
             }
         };
         writer.write_all(&file.bytes)?;

@@ -1,0 +1,3 @@
+//! Properties that hold whatever the input is, tried on random input.
+
+mod records;
