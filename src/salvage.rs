@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{self, is_scratch, scratch};
 use crate::indices::Indices;
+use crate::item_error::ItemError;
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir};
 
 /// What a shard's folder holds.
@@ -89,7 +90,10 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     }
     keep_files(folder, &kept.files)?;
     keep_extents(folder, &extents)?;
-    keep_lines(&folder.join(ERRORS), |idx, _| items.contains(idx) && insert(&mut kept.items, idx))?;
+    keep_lines(&folder.join(ERRORS), |idx, line| {
+        let good = items.contains(idx) && serde_json::from_slice::<ItemError>(line).is_ok();
+        good && insert(&mut kept.items, idx)
+    })?;
     Ok(kept)
 }
 
@@ -161,7 +165,9 @@ fn each_line(
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
         let whole = line.ends_with(b"\n");
-        let item = serde_json::from_slice::<ItemOf>(&line).ok().filter(|_| whole);
+        // serde_json does not look into the strings that it passes over.
+        let text = std::str::from_utf8(&line).ok().filter(|_| whole);
+        let item = text.and_then(|text| serde_json::from_str::<ItemOf>(text).ok());
         each(&line, item.map(|item| item.idx))?;
         line.clear();
     }
@@ -269,6 +275,17 @@ mod tests {
         let folder = folder_with(&[(RESULTS, lines)]);
         let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         assert_eq!(kept.items, [0, 1, 5]);
+    }
+
+    /// Found by the fuzz target `records`.
+    #[test]
+    fn lines_that_collect_would_refuse_go() {
+        let folder = folder_with(&[
+            (RESULTS, b"{\"idx\":0,\"text\":\"a\xff\"}\n{\"idx\":1}\n"),
+            (ERRORS, b"{\"idx\":2}\n{\"idx\":3,\"kind\":\"error\",\"error\":\"bad\"}\n"),
+        ]);
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [1, 3]);
     }
 
     #[test]
