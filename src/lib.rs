@@ -154,6 +154,8 @@ mod under_way;
 
 mod cli;
 
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 #[cfg(test)]
 mod properties;
 
