@@ -1,6 +1,6 @@
 //! Claiming, taking over, committing and giving back a shard: each is one rename.
 //!
-//! A name with a worker in it belongs to one folder only, ever. So a rename away from it succeeds
+//! A name with a worker in it belongs to one claim only, ever. So a rename away from it succeeds
 //! once, whoever tries: of rivals one wins, and a worker that was believed dead finds its own
 //! folder's name gone and can neither commit nor write there.
 
@@ -14,7 +14,8 @@ use crate::run_dir::{RunDir, ShardName, ShardState};
 pub(crate) struct Claim {
     run: RunDir,
     pub shard: usize,
-    /// 1 for a shard that was nobody's; one more with each take-over from a dead worker.
+    /// 1 for a shard that was nobody's; one more with each take-over from a dead worker, or when a
+    /// worker gets it again.
     pub attempt: u32,
     worker: String,
     /// The dead worker it was taken from.
@@ -25,10 +26,20 @@ impl Claim {
     /// Takes a shard, whatever its state: nobody's, a dead worker's, or done, to open it again.
     /// `None`: it is in that state no more; somebody else was faster.
     pub(crate) fn take(run: &RunDir, from: ShardName, worker: &str) -> io::Result<Option<Self>> {
+        Self::take_after(run, from, worker, 0)
+    }
+
+    /// As [`take`](Self::take), by a worker that had the shard before: `last` was its last attempt.
+    pub(crate) fn take_after(
+        run: &RunDir,
+        from: ShardName,
+        worker: &str,
+        last: u32,
+    ) -> io::Result<Option<Self>> {
         let old = run.shards().join(from.to_string());
         let (attempt, taken_from) = match from.state {
-            ShardState::Claimed { attempt, worker } => (attempt + 1, Some(worker)),
-            ShardState::Todo | ShardState::Done => (1, None),
+            ShardState::Claimed { attempt, worker } => (attempt.max(last) + 1, Some(worker)),
+            ShardState::Todo | ShardState::Done => (last + 1, None),
         };
         let (run, shard) = (run.clone(), from.shard);
         let claim = Self { run, shard, attempt, worker: worker.to_owned(), taken_from };

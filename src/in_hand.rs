@@ -30,8 +30,8 @@ struct Complete {
 #[derive(Default)]
 struct State {
     shards: VecDeque<ShardWriter>,
-    /// One that was taken from the front, and is not committed yet.
-    busy: Option<usize>,
+    /// One was taken from the front, and is not committed yet.
+    busy: bool,
     /// There is a thread.
     served: bool,
     failed: Option<Error>,
@@ -70,18 +70,12 @@ impl InHand {
         Ok(())
     }
 
-    /// Whether the shard is on its way to be committed.
-    pub(crate) fn is_complete(&self, shard: usize) -> bool {
-        let state = self.complete.lock();
-        state.busy == Some(shard) || state.shards.iter().any(|one| one.claim.shard == shard)
-    }
-
     /// Waits until all that was handed over is committed.
     ///
     /// # Errors
     /// When one could not be.
     pub(crate) fn committed(&self) -> Result<()> {
-        self.complete.wait_until(|state| state.shards.is_empty() && state.busy.is_none()).map(drop)
+        self.complete.wait_until(|state| state.shards.is_empty() && !state.busy).map(drop)
     }
 }
 
@@ -107,13 +101,13 @@ impl Complete {
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
             let Some(writer) = state.shards.pop_front() else { continue };
             let shard = writer.claim.shard;
-            state.busy = Some(shard);
+            state.busy = true;
             drop(state);
             let committed =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commit(writer)));
             let committed = committed.unwrap_or_else(|_| Err(anyhow!("shard {shard}: a panic")));
             let mut state = self.lock();
-            state.busy = None;
+            state.busy = false;
             state.failed = state.failed.take().or(committed.err());
             self.changed.notify_all();
         }

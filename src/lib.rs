@@ -158,6 +158,11 @@ mod under_way;
 
 mod cli;
 
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
+#[cfg(test)]
+mod properties;
+
 #[cfg(feature = "speech")]
 pub mod speech;
 pub mod stages;

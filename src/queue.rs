@@ -13,6 +13,20 @@ const MISSES: u32 = 16;
 /// A folder renamed during a listing can be missing from it: look again, but not for ever.
 const LISTINGS: u32 = 10;
 
+/// A file server's listing can be old, and show for seconds what is gone: after so many in vain,
+/// look later.
+const IN_VAIN: u32 = 4;
+
+/// What there is for a worker.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Claim(Claim),
+    /// All that a listing shows is gone; a newer one may show more.
+    Later,
+    /// None is left for this worker: what is not done is in the hands of workers that live.
+    Nothing,
+}
+
 /// Goes through the shards of a run.
 pub(crate) struct Queue<'a> {
     run: &'a RunDir,
@@ -23,6 +37,9 @@ pub(crate) struct Queue<'a> {
     later: usize,
     todo: VecDeque<usize>,
     misses: u32,
+    /// Its last attempt at each shard. It may still be committing that one when it gets the shard
+    /// again: the folder must not have the same name then.
+    attempts: HashMap<usize, u32>,
     /// The worker that died in this one's place. What it held comes first: were there always a
     /// new shard to die in, no poison item would be found.
     after: Option<String>,
@@ -37,56 +54,46 @@ impl<'a> Queue<'a> {
         after: Option<String>,
     ) -> Self {
         let later = job.saturating_sub(1) as usize;
-        Self { run, worker, num_shards, later, todo: VecDeque::new(), misses: 0, after }
+        let (todo, attempts) = (VecDeque::new(), HashMap::new());
+        Self { run, worker, num_shards, later, todo, misses: 0, attempts, after }
     }
 
-    /// Claims the next shard. `None`: none is left for this worker; what is not done is in the
-    /// hands of workers that live.
-    ///
-    /// A listing can be old, or tell a folder twice: shards that this worker has `in_hand` are passed
-    /// over. Their folders have the names that a claim would give them, and a claim that finds one
-    /// there would be taken for granted.
-    pub(crate) fn next(&mut self, in_hand: &dyn Fn(usize) -> bool) -> io::Result<Option<Claim>> {
-        if let Some(dead) = &self.after {
-            let mut shards = self.list(in_hand)?;
+    /// Claims the next shard.
+    pub(crate) fn next(&mut self) -> io::Result<Next> {
+        if let Some(dead) = self.after.take() {
+            let mut shards = self.list()?;
             shards.retain(
-                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if worker == dead),
+                |name| matches!(&name.state, ShardState::Claimed { worker, .. } if *worker == dead),
             );
             if let Some(claim) = self.inherit(shards)? {
-                return Ok(Some(claim));
+                self.after = Some(dead);
+                return Ok(Next::Claim(claim));
             }
-            self.after = None;
         }
-        loop {
+        for _ in 0..IN_VAIN {
             while let Some(shard) = self.todo.pop_front() {
-                if in_hand(shard) {
-                    continue;
-                }
-                if let Some(claim) = Claim::take(
-                    self.run,
-                    ShardName { shard, state: ShardState::Todo },
-                    self.worker,
-                )? {
+                if let Some(claim) = self.take(ShardName { shard, state: ShardState::Todo })? {
                     self.misses = 0;
-                    return Ok(Some(claim));
+                    return Ok(Next::Claim(claim));
                 }
                 self.misses += 1;
                 if self.misses.is_multiple_of(MISSES) {
                     self.todo.clear();
                 }
             }
-            let shards = self.list(in_hand)?;
+            let shards = self.list()?;
             let todo = shards.iter().filter(|name| name.state == ShardState::Todo);
             self.todo = todo.map(|name| name.shard).collect();
             if self.todo.is_empty() {
-                return self.inherit(shards);
+                return Ok(self.inherit(shards)?.map_or(Next::Nothing, Next::Claim));
             }
             let later = self.later % self.todo.len();
             self.todo.rotate_left(later);
         }
+        Ok(Next::Later)
     }
 
-    fn list(&self, in_hand: &dyn Fn(usize) -> bool) -> io::Result<Vec<ShardName>> {
+    fn list(&self) -> io::Result<Vec<ShardName>> {
         let mut shards = self.run.list_shards()?;
         for _ in 1..LISTINGS {
             if shards.len() == self.num_shards {
@@ -95,17 +102,26 @@ impl<'a> Queue<'a> {
             shards = self.run.list_shards()?;
         }
         // A folder that somebody made by hand is no shard of this run.
-        shards.retain(|name| name.shard < self.num_shards && !in_hand(name.shard));
+        shards.retain(|name| name.shard < self.num_shards);
         Ok(shards)
     }
 
-    fn inherit(&self, shards: Vec<ShardName>) -> io::Result<Option<Claim>> {
+    fn take(&mut self, name: ShardName) -> io::Result<Option<Claim>> {
+        let last = self.attempts.get(&name.shard).copied().unwrap_or(0);
+        let claim = Claim::take_after(self.run, name, self.worker, last)?;
+        if let Some(claim) = &claim {
+            self.attempts.insert(claim.shard, claim.attempt);
+        }
+        Ok(claim)
+    }
+
+    fn inherit(&mut self, shards: Vec<ShardName>) -> io::Result<Option<Claim>> {
         let mut lives: HashMap<String, Life> = HashMap::new();
         for name in shards {
             let ShardState::Claimed { worker, .. } = &name.state else { continue };
             let judged = *lives.entry(worker.clone()).or_insert_with(|| life(self.run, worker));
             if judged == Life::Dead
-                && let Some(claim) = Claim::take(self.run, name, self.worker)?
+                && let Some(claim) = self.take(name)?
             {
                 return Ok(Some(claim));
             }
@@ -138,10 +154,37 @@ mod tests {
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
         let mut queue = Queue::new(&run, &me.worker, 4, 1, None);
         let mut shards = Vec::new();
-        while let Some(claim) = queue.next(&|_| false).expect("no error") {
+        while let Next::Claim(claim) = queue.next().expect("no error") {
             shards.push((claim.shard, claim.attempt));
         }
         assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
+    }
+
+    /// Found by `tests/model`: a commit under way took the next attempt's folder for its own.
+    #[test]
+    fn a_shard_that_comes_back_has_another_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        std::fs::create_dir(run.workers()).expect("makes the folder");
+        std::fs::create_dir_all(run.shard(0, ShardState::Todo)).expect("makes the shard");
+        Worker::enter(&run, "w", Place::default()).expect("enters");
+        let mut queue = Queue::new(&run, "w", 1, 1, None);
+        let mut next = |lagging: bool| {
+            queue.todo.extend(lagging.then_some(0));
+            match queue.next().expect("no error") {
+                Next::Claim(claim) => Some(claim),
+                Next::Later | Next::Nothing => None,
+            }
+        };
+        let slow = next(false).expect("claims");
+        assert!(next(true).is_none(), "the listing lags: it is in this worker's own hands");
+        let listed = run.list_shards().expect("lists").remove(0);
+        let heir = Claim::take(&run, listed, "heir").expect("no error").expect("takes over");
+        assert!(heir.give_back().expect("no error"));
+        let again = next(false).expect("claims");
+        assert_eq!((slow.attempt, again.attempt), (1, 2));
+        assert!(!slow.commit().expect("no error"));
+        assert!(again.held());
     }
 
     #[test]
@@ -152,7 +195,9 @@ mod tests {
             std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
         }
         let mut queue = Queue::new(&run, "w", 4, 2, None);
-        let next = |_| queue.next(&|_| false).expect("no error").map(|claim| claim.shard);
-        assert_eq!([0; 4].map(next), [1, 2, 3, 0].map(Some));
+        for shard in [1, 2, 3, 0] {
+            let next = queue.next().expect("no error");
+            assert!(matches!(&next, Next::Claim(claim) if claim.shard == shard), "{next:?}");
+        }
     }
 }

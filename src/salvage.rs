@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic_file::{self, is_scratch, put, scratch};
 use crate::indices::Indices;
+use crate::item_error::ItemError;
 use crate::lines::Lines;
 use crate::plain_file;
 use crate::run_dir::{ERRORS, EXTENTS, RESULTS, RunDir, gone, is_ours};
@@ -94,7 +95,10 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     remove_strangers(folder, &kept.files)?;
     keep_files(folder, &kept.files)?;
     keep_extents(folder, &extents)?;
-    keep_lines(&folder.join(ERRORS), |idx, _| items.contains(idx) && insert(&mut kept.items, idx))?;
+    keep_lines(&folder.join(ERRORS), |idx, line| {
+        let good = items.contains(idx) && serde_json::from_slice::<ItemError>(line).is_ok();
+        good && insert(&mut kept.items, idx)
+    })?;
     Ok(kept)
 }
 
@@ -162,7 +166,9 @@ fn each_line(
     let Some(file) = if_there(plain_file::open(path))? else { return Ok(()) };
     let mut lines = Lines::of(file);
     while let Some(line) = lines.next()? {
-        let item = serde_json::from_slice::<ItemOf>(line.bytes).ok().filter(|_| line.whole);
+        // serde_json does not look into the strings that it passes over.
+        let text = str::from_utf8(line.bytes).ok().filter(|_| line.whole);
+        let item = text.and_then(|text| serde_json::from_str::<ItemOf>(text).ok());
         each(line.bytes, item.map(|item| item.idx))?;
     }
     Ok(())
@@ -292,6 +298,17 @@ mod tests {
         let folder = folder_with(&[(RESULTS, lines)]);
         let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         assert_eq!(kept.items, [0, 1, 5]);
+    }
+
+    /// Found by the fuzz target `records`.
+    #[test]
+    fn lines_that_collect_would_refuse_go() {
+        let folder = folder_with(&[
+            (RESULTS, b"{\"idx\":0,\"text\":\"a\xff\"}\n{\"idx\":1}\n"),
+            (ERRORS, b"{\"idx\":2}\n{\"idx\":3,\"kind\":\"error\",\"error\":\"bad\"}\n"),
+        ]);
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [1, 3]);
     }
 
     #[test]

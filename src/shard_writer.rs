@@ -220,10 +220,8 @@ impl ShardWriter {
         let writer = match self.files.entry(file.name.clone()) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(new) => {
-                let shared = append(&self.folder, &file.name)?;
-                // Bytes behind the last kept record are a dead attempt's.
-                shared.set_len(start)?;
-                new.insert(BufWriter::new(shared))
+                // Cut to the last kept record, or removed, when the shard was opened.
+                new.insert(BufWriter::new(append(&self.folder, &file.name)?))
             }
         };
         writer.write_all(&file.bytes)?;

@@ -12,7 +12,7 @@ use crate::failures::Failures;
 use crate::in_hand::InHand;
 use crate::job::Job;
 use crate::log::log;
-use crate::queue::Queue;
+use crate::queue::{Next, Queue};
 use crate::roster::{Ended, Worker, age};
 use crate::run_dir::RunDir;
 use crate::shard_work::{Left, ShardWork};
@@ -22,7 +22,7 @@ use crate::stage::LoadedStage;
 use crate::stop::Stop;
 use crate::vigil::{self, Exits};
 
-/// Between two looks for shards that a courier may have brought.
+/// Between two looks for shards that a courier may have brought, or a listing may show.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// A courier that was not there for so long will not come again. It may be busy with a large shard.
@@ -83,15 +83,14 @@ fn work_through(assignment: &Assignment, in_hand: &InHand, at_hand: &Arc<AtHand>
         }
         // The lock is held from claim to writer: a signal must not fall between.
         let mut hand = in_hand.lock();
-        let claim = queue.next(&|shard| in_hand.is_complete(shard));
-        let claim = claim.context("failed to claim a shard")?;
-        let Some(claim) = claim else {
-            if !more_to_come(run) {
-                return Ok(Ended::Finished);
+        let claim = match queue.next().context("failed to claim a shard")? {
+            Next::Claim(claim) => claim,
+            Next::Nothing if !more_to_come(run) => return Ok(Ended::Finished),
+            Next::Nothing | Next::Later => {
+                drop(hand);
+                std::thread::sleep(PAUSE);
+                continue;
             }
-            drop(hand);
-            std::thread::sleep(PAUSE);
-            continue;
         };
         if !run.worker(&worker.worker).exists() {
             // The directory was cleared or made anew: what it holds now is another run's.

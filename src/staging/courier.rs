@@ -19,7 +19,7 @@ use crate::claim::Claim;
 use crate::cluster::Ssh;
 use crate::job::Job;
 use crate::log::log;
-use crate::queue::Queue;
+use crate::queue::{Next, Queue};
 use crate::roster::{Ended, Worker};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 use crate::shard_writer::ShardWriter;
@@ -170,8 +170,8 @@ impl Courier<'_> {
         let wanted = (self.ahead * workers as usize).min(MOST.max(few));
         let mut new = Vec::new();
         while self.claims.len() < wanted && new.len() < MOST {
-            let claim = self.queue.next(&|shard| self.claims.contains_key(&shard));
-            let Some(claim) = claim.context("failed to claim a shard")? else { break };
+            let next = self.queue.next().context("failed to claim a shard")?;
+            let Next::Claim(claim) = next else { break };
             if !run.worker(&worker.worker).exists() {
                 claim.give_back()?;
                 bail!("the run directory was replaced");

@@ -63,7 +63,10 @@ fn another_items_answer_is_noticed() {
         STREAM,
     );
     // Another worker would begin amid the items, and the program at none of them.
-    recipe.run(&["--set", "parallel.max_resubmits=0"]).expect_code(3).expect_says("answered item 50 as item 51");
+    recipe
+        .run(&["--set", "parallel.max_resubmits=0"])
+        .expect_code(3)
+        .expect_says("answered item 50 as item 51");
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! Properties that hold whatever the input is, tried on random input.
+
+mod fuzzed;
+mod records;
