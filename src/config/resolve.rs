@@ -22,12 +22,21 @@ pub(super) struct Failed;
 
 type Outcome<T> = Result<T, Failed>;
 
+/// A value goes through so many others at most: the stack has an end.
+const LONGEST: usize = 128;
+
+/// References may copy so much, in bytes of text and nodes: ten lines that each name the one before
+/// ten times are ten thousand million.
+const LARGEST: usize = 1 << 24;
+
 /// A merged config and what is known of its interpolations so far.
 pub(super) struct Resolver<'a> {
     root: &'a Value,
     world: &'a World<'a>,
     done: BTreeMap<Path, Option<Value>>,
     stack: Vec<Path>,
+    /// How much references have copied.
+    copied: usize,
     /// Everything that went wrong since this was last taken.
     pub problems: Vec<Problem>,
     /// All nodes that were looked at: what the run depends on.
@@ -51,6 +60,7 @@ impl<'a> Resolver<'a> {
             world,
             done: BTreeMap::new(),
             stack: Vec::new(),
+            copied: 0,
             problems: Vec::new(),
             touched: BTreeSet::new(),
             aliases: BTreeMap::new(),
@@ -91,6 +101,11 @@ impl<'a> Resolver<'a> {
                 .collect();
             return self
                 .problem(format!("this goes round in a circle: {}", round.join(" -> ")), None);
+        }
+        if self.stack.len() >= LONGEST {
+            let first = dotted(&self.stack[0]);
+            let message = format!("`{first}` comes here through more than {LONGEST} others");
+            return self.problem(message, None);
         }
         self.touched.insert(path.to_vec());
         self.stack.push(path.to_vec());
@@ -213,6 +228,13 @@ impl<'a> Resolver<'a> {
                 return self.problem(message, hint);
             }
         };
+        if self.copied > LARGEST {
+            return Err(Failed);
+        }
+        self.copied += size(&value);
+        if self.copied > LARGEST {
+            return self.problem("the references copy more than 16 MiB".to_owned(), None);
+        }
         if alone {
             self.aliases.insert(from.to_vec(), target);
         }
@@ -255,6 +277,15 @@ impl<'a> Resolver<'a> {
         let path = self.stack.last().cloned().unwrap_or_default();
         self.problems.push(Problem { path, message, hint });
         Err(Failed)
+    }
+}
+
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::String(text) => text.len(),
+        _ => 0,
     }
 }
 

@@ -47,12 +47,16 @@ pub(super) fn escaped(text: &str) -> String {
 /// # Errors
 /// What is wrong with the first bad interpolation.
 pub(super) fn parse(text: &str) -> Result<Template, String> {
-    let mut cursor = Cursor { rest: text };
+    let mut cursor = Cursor { rest: text, depth: 0 };
     cursor.template(&[])
 }
 
+/// Nobody writes so many one inside another, and the stack has an end.
+const DEEPEST: usize = 32;
+
 struct Cursor<'t> {
     rest: &'t str,
+    depth: usize,
 }
 
 impl Cursor<'_> {
@@ -96,7 +100,12 @@ impl Cursor<'_> {
                 if !text.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut text)));
                 }
+                self.depth += 1;
+                if self.depth > DEEPEST {
+                    return Err(format!("more than {DEEPEST} of them one inside another"));
+                }
                 parts.push(self.hole()?);
+                self.depth -= 1;
             } else if let Some(c) = self.take() {
                 text.push(c);
             }
@@ -210,5 +219,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).expect_err(text), want, "{text}");
         }
+        let deep = "${".repeat(100_000);
+        assert_eq!(parse(&deep).expect_err("deep"), "more than 32 of them one inside another");
     }
 }
