@@ -45,11 +45,12 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> 
         let (ssh, _) = Ssh::read(&job.options);
         if detached {
             argv.push("--session".to_owned());
-            let command = remote(job, &argv, Some(&std::path::absolute(&path)?))?;
+            let command =
+                remote_command(&job.recipe_dir, &argv, Some(&std::path::absolute(&path)?))?;
             return Started::start(&ssh.argv(host, &command), &job.recipe_dir, &log, &[]);
         }
         argv.push("--lifeline".to_owned());
-        let argv = ssh.argv(host, &remote(job, &argv, None)?);
+        let argv = ssh.argv(host, &remote_command(&job.recipe_dir, &argv, None)?);
         return Started::start_on_a_lifeline(&argv, &job.recipe_dir, &log);
     }
     argv.push("--session".to_owned());
@@ -63,12 +64,12 @@ pub(crate) fn start_task(run: &RunDir, job: &Job, task: u32, detached: bool) -> 
 
 /// A command for the shell of another host, to be run in the recipe's directory; with a log, in the
 /// background.
-fn remote(job: &Job, argv: &[String], log: Option<&Path>) -> Result<String> {
+pub(crate) fn remote_command(folder: &Path, argv: &[String], log: Option<&Path>) -> Result<String> {
     let word = |path: &Path| {
         let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
         anyhow::Ok(shell_words::quote(text).into_owned())
     };
-    let command = format!("cd {} && exec {}", word(&job.recipe_dir)?, shell_words::join(argv));
+    let command = format!("cd {} && exec {}", word(folder)?, shell_words::join(argv));
     // Whatever shell the user has there, this one is like ours.
     let command = format!("exec sh -c {}", shell_words::quote(&command));
     Ok(match log {

@@ -32,7 +32,8 @@ impl ShardName {
             }
             _ => return None,
         };
-        Some(Self { shard, state })
+        // `split.07` is no shard: two folders would be the same one.
+        Some(Self { shard, state }).filter(|parsed| parsed.to_string() == name)
     }
 }
 
@@ -67,7 +68,17 @@ mod tests {
 
     #[test]
     fn other_names_are_no_shards() {
-        for name in ["split", "split.", "split.x", "split.1.done", "split.1.2", ".DS_Store", "7"] {
+        for name in [
+            "split",
+            "split.",
+            "split.x",
+            "split.1.done",
+            "split.1.2",
+            ".DS_Store",
+            "7",
+            "split.07",
+            "split.+7",
+        ] {
             assert_eq!(ShardName::parse(name), None, "{name}");
         }
     }

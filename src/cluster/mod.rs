@@ -33,6 +33,8 @@ pub(crate) use kaldi::{Gpus, Kaldi};
 pub(crate) use options::Options;
 pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
 pub(crate) use script::THREADS;
+#[cfg(test)]
+pub(crate) use script::quote;
 
 /// The dialects, by the word after `env:`.
 pub(crate) const SCHEDULERS: &[&dyn Scheduler] = &[

@@ -73,7 +73,7 @@ fn command(order: &Order<'_>, shell: &Shell<'_>) -> String {
 
 /// One word for bash, on one line whatever it holds: some schedulers look for directives in every
 /// line of a script.
-pub(super) fn quote(word: &str) -> String {
+pub(crate) fn quote(word: &str) -> String {
     if !word.chars().any(char::is_control) {
         return shell_words::quote(word).into_owned();
     }

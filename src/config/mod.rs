@@ -14,6 +14,8 @@ mod origins;
 mod overlay;
 mod parallel;
 mod params;
+#[cfg(test)]
+mod properties;
 mod resolve;
 mod resolvers;
 mod run;

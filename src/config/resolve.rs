@@ -225,6 +225,10 @@ impl<'a> Resolver<'a> {
                 return self.problem(message, hint);
             }
         };
+        if self.filled_in > MOST {
+            // Said once.
+            return Err(Failed);
+        }
         self.filled_in += size(&value);
         if self.filled_in > MOST {
             let message = format!("references make over {} MB of this config", MOST >> 20);

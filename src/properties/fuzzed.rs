@@ -7,7 +7,7 @@ use crate::cluster::SCHEDULERS;
 use crate::fuzzing::{self, BETWEEN};
 
 /// Changed copies of each target's seeds together.
-const CHANGED: usize = 1500;
+const CHANGED: usize = 1000;
 
 fn below(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use crate::claim::Claim;
 use crate::indices::Indices;
 use crate::record::Record;
@@ -61,4 +63,78 @@ fn a_zombie_does_not_write_into_its_heirs_files() {
     (1..ITEMS).for_each(|idx| write(&mut heir, idx));
     assert!(heir.commit().expect("commits"));
     check_done(&run);
+}
+
+/// What a kill, a torn disk or a foreign hand did to the records.
+#[derive(Debug, Clone)]
+enum Damage {
+    CutAt(prop::sample::Index),
+    Appended(Vec<u8>),
+    /// The line of one item once more, at the end.
+    Doubled(prop::sample::Index),
+    /// The same to the shared file.
+    FileCutAt(prop::sample::Index),
+    ExtentsCutAt(prop::sample::Index),
+}
+
+fn damages() -> impl Strategy<Value = Vec<Damage>> {
+    let index = || any::<prop::sample::Index>();
+    let damage = prop_oneof![
+        index().prop_map(Damage::CutAt),
+        prop::collection::vec(any::<u8>(), 1..20).prop_map(Damage::Appended),
+        index().prop_map(Damage::Doubled),
+        index().prop_map(Damage::FileCutAt),
+        index().prop_map(Damage::ExtentsCutAt),
+    ];
+    prop::collection::vec(damage, 0..4)
+}
+
+fn damage(folder: &Path, damage: &Damage) {
+    let change = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let path = folder.join(name);
+        let mut bytes = fs::read(&path).unwrap_or_default();
+        change(&mut bytes);
+        fs::write(path, bytes).expect("writes");
+    };
+    let cut =
+        |at: &prop::sample::Index, bytes: &mut Vec<u8>| bytes.truncate(at.index(bytes.len() + 1));
+    match damage {
+        Damage::CutAt(at) => change("results.jsonl", &|bytes| cut(at, bytes)),
+        Damage::FileCutAt(at) => change("feats.ark", &|bytes| cut(at, bytes)),
+        Damage::ExtentsCutAt(at) => change("extents.jsonl", &|bytes| cut(at, bytes)),
+        Damage::Appended(garbage) => change("results.jsonl", &|bytes| bytes.extend(garbage)),
+        Damage::Doubled(nth) => change("results.jsonl", &|bytes| {
+            let lines: Vec<_> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+            if !lines.is_empty() {
+                let line = lines[nth.index(lines.len())].to_vec();
+                bytes.extend(line);
+            }
+        }),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Attempts that die one after another, their files damaged: the last one commits what an
+    /// undisturbed one would.
+    #[test]
+    fn whatever_is_left_the_shard_is_done_as_if_nothing_had_been(
+        attempts in prop::collection::vec((0_usize..=6, damages()), 0..4)
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = run_of_one_shard(folder.path());
+        for (nth, (items, damages)) in attempts.iter().enumerate() {
+            let mut writer = open(&run, &format!("w{nth}"));
+            let pending: Vec<u64> = writer.pending().take(*items).collect();
+            pending.into_iter().for_each(|idx| write(&mut writer, idx));
+            writer.flush().expect("the disk is fine");
+            damages.iter().for_each(|one| damage(&writer.claim.folder(), one));
+        }
+        let mut last = open(&run, "last");
+        let pending: Vec<u64> = last.pending().collect();
+        pending.into_iter().for_each(|idx| write(&mut last, idx));
+        prop_assert!(last.commit().expect("commits"));
+        check_done(&run);
+    }
 }
