@@ -17,3 +17,4 @@ mod slurm_faults;
 mod spy;
 mod ssh;
 mod ssh_stage;
+mod sshfs;

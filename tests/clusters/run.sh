@@ -48,7 +48,7 @@ slurm() {
 ssh() {
     up ssh
     speech ssh --set "parallel.options={hosts: [h1, h2], connect_options: {config: $PAR_SSH_CONFIG}}"
-    run same_everywhere::ssh ssh:: ssh_stage:: hunt::nothing_lost_on_hosts --test-threads=1
+    run same_everywhere::ssh ssh:: ssh_stage:: sshfs:: hunt::nothing_lost_on_hosts --test-threads=1
 }
 sge() {
     up sge

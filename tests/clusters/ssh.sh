@@ -16,7 +16,7 @@ port=2222
 
 do_up() {
     local host
-    need openssh-server openssh-client iproute2
+    need openssh-server openssh-client iproute2 sshfs
     mkdir -p "$DIR"/{etc,log,pid,scratch,private/{h1,h2,h3}} /run/sshd
     chmod 755 "$DIR"
     take_net
