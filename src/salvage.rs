@@ -67,19 +67,17 @@ pub(crate) fn salvage(folder: &Path, shard: usize, items: &Indices) -> io::Resul
     let mut extents = read_extents(folder)?;
     let lost = lost_records(folder, &extents)?;
     let place = format!("\"{}", RunDir::committed_file(shard, ""));
-    let torn = torn_parts(&folder.join(RESULTS), items)?;
     let placed: BTreeSet<(u64, &str)> =
         extents.iter().map(|extent| (extent.idx, extent.file.as_str())).collect();
     let files_of = |idx| placed.range((idx, "")..(idx + 1, "")).count();
-    keep_lines(&folder.join(RESULTS), |idx, line| {
-        if !items.contains(idx) || lost.binary_search(&idx).is_ok() {
-            return false;
-        }
+    let sound = |idx: u64, line: &[u8]| {
         // Where its bytes end is lost, in one of its files: they cannot be told from a dead attempt's.
-        if memchr::memmem::find_iter(line, place.as_bytes()).count() > files_of(idx) {
-            return false;
-        }
-        if part_of(line).is_some_and(|part| torn.contains(&part.part)) {
+        let astray = memchr::memmem::find_iter(line, place.as_bytes()).count() > files_of(idx);
+        items.contains(idx) && lost.binary_search(&idx).is_err() && !astray
+    };
+    let torn = torn_parts(&folder.join(RESULTS), sound)?;
+    keep_lines(&folder.join(RESULTS), |idx, line| {
+        if !sound(idx, line) || part_of(line).is_some_and(|part| torn.contains(&part.part)) {
             return false;
         }
         let new = insert(&mut kept.items, idx);
@@ -115,13 +113,16 @@ fn part_of(line: &[u8]) -> Option<PartOf> {
     serde_json::from_slice(line).ok().filter(|part: &PartOf| RunDir::is_part(&part.part))
 }
 
-/// The parts that have lost lines: whoever wrote them was killed, or stopped, amid them.
-fn torn_parts(path: &Path, items: &Indices) -> io::Result<BTreeSet<String>> {
+/// The parts that have lost lines: whoever wrote them was killed, or stopped, amid them. A line of
+/// an item that has an earlier one will not be kept, so it is lost, too.
+fn torn_parts(path: &Path, sound: impl Fn(u64, &[u8]) -> bool) -> io::Result<BTreeSet<String>> {
     let mut parts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut seen = Vec::new();
     each_line(path, |line, item| {
-        if let (true, Some(part)) = (item.is_some_and(|idx| items.contains(idx)), part_of(line)) {
+        let first = item.is_some_and(|idx| sound(idx, line) && insert(&mut seen, idx));
+        if let Some(part) = part_of(line).filter(|_| item.is_some()) {
             let (there, of) = parts.entry(part.part).or_default();
-            (*there, *of) = (*there + 1, part.part_items);
+            (*there, *of) = (*there + usize::from(first), part.part_items.max(*of));
         }
         Ok(())
     })?;
@@ -309,6 +310,21 @@ mod tests {
         ]);
         let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
         assert_eq!(kept.items, [1, 3]);
+    }
+
+    /// Found by the fuzz target `records`.
+    #[test]
+    fn a_line_that_is_there_twice_makes_no_part_whole() {
+        let lines = br#"{"idx":0,"part":"parts/w1.1/split.0","part_items":2}
+{"idx":0,"part":"parts/w1.1/split.0","part_items":2}
+{"idx":2,"part":"parts/w1.2/split.2","part_items":2}
+{"idx":3,"part":"parts/w1.2/split.2","part_items":2}
+{"idx":3,"part":"parts/w1.3/split.3","part_items":2}
+{"idx":4,"part":"parts/w1.3/split.3","part_items":2}
+"#;
+        let folder = folder_with(&[(RESULTS, lines)]);
+        let kept = salvage(folder.path(), 0, &Indices::all(10)).expect("salvages");
+        assert_eq!(kept.items, [2, 3]);
     }
 
     #[test]
