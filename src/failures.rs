@@ -29,7 +29,8 @@ impl Failures {
         if self.own <= allowed && self.counted.is_some_and(|last| last.elapsed() < PAUSE) {
             return Ok(None);
         }
-        let failed = count_failed(run)?;
+        // A shard that is just being committed can be missed, and what this worker knows is not less.
+        let failed = count_failed(run)?.max(self.own);
         self.counted = Some(Instant::now());
         Ok((failed > allowed).then_some(Stop::TooManyFailed { failed, allowed }))
     }
