@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::common::disk::{claimed, recorded};
 use crate::common::processes::{of_run, workers};
 use crate::common::recipe::Recipe;
-use crate::common::until::wait_until;
+use crate::common::until::{until, wait_until};
 
 /// ssh notices a host that went silent within half a minute.
 const LONG: Duration = Duration::from_secs(120);
@@ -71,7 +71,11 @@ fn a_host_that_is_cut_off_loses_its_shard_and_finds_out() {
     let recipe = recipe("[h1, h2, h3]", 3);
     let run = recipe.start_run(&[]);
     let host = last_host(&recipe);
-    let cut_off = workers(&recipe.root).remove(0).pid;
+    // The others end: there is nothing left for them.
+    let cut_off = until("one worker", || match &workers(&recipe.root)[..] {
+        [last] => Some(last.pid),
+        _ => None,
+    });
     hosts("cut", &[&host]);
     // The driver starts others; the worker that is cut off leaves when it sees that.
     wait_until("the other workers", || {
