@@ -383,6 +383,10 @@ pub(crate) fn submit_and_wait(
                     return Ok(Ending::Incomplete);
                 }
                 last_mark = mark;
+                // A job for few shards takes the first hosts: not the lost one's again.
+                let mut job = job.clone();
+                let places = job.tasks.len().max(1);
+                job.tasks.rotate_left(submissions as usize % places);
                 submissions += 1;
                 let submitted = UnderWay::submit(run, &job.no_larger_than(&progress), false)?;
                 let ids = submitted.ids(run);
