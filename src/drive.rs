@@ -6,12 +6,11 @@ use anyhow::{Context, Result, bail};
 use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
-use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
-use crate::config::{Config, Parallel};
+use crate::config::Config;
 use crate::identity::{host, random_name};
 use crate::indices::Indices;
-use crate::job::{Job, Task};
-use crate::launch::{ask, task_argv};
+use crate::job::Job;
+use crate::launch::task_argv;
 use crate::plan;
 use crate::refused::Refused;
 use crate::roster::{Life, at_work, life};
@@ -19,6 +18,7 @@ use crate::run_dir::RunDir;
 use crate::spec::{Difference, Fingerprint, Spec};
 use crate::stop::Stop;
 use crate::survey::{Mark, Progress, Survey, mark};
+use crate::tasks::tasks;
 use crate::trust;
 use crate::under_way::{UnderWay, cancel_all};
 
@@ -215,65 +215,6 @@ pub(crate) fn job(config: &Config, run: &RunDir) -> Result<Job> {
     })
 }
 
-/// Which workers are started together.
-fn tasks(parallel: &Parallel) -> Result<Vec<Task>> {
-    let workers = parallel.n_workers;
-    if let Some(scheduler) = scheduler(&parallel.env) {
-        let (options, _) = Options::read(scheduler, &parallel.options);
-        let processes = options.processes;
-        let full = std::iter::repeat_n(processes, (workers / processes) as usize);
-        let rest = Some(workers % processes).filter(|rest| *rest > 0);
-        return Ok(full.chain(rest).map(Task::of).collect());
-    }
-    match parallel.env.as_str() {
-        "ssh" => {
-            let (ssh, _) = Ssh::read(&parallel.options);
-            let spread = ssh.spread(workers);
-            let on = |(host, workers)| match ssh.stage {
-                true => Task { staged_on: Some(host), ..Task::of(workers) },
-                false => Task { host: Some(host), ..Task::of(workers) },
-            };
-            Ok(spread.map_err(|most| too_few_hosts(workers, most))?.into_iter().map(on).collect())
-        }
-        "local_gpu" => {
-            let devices = visible_devices()?;
-            if workers as usize > devices.len() {
-                let message = format!("n_workers={workers} > num_gpus={}", devices.len());
-                let hint = "one worker has one GPU; `nvidia-smi -L` and CUDA_VISIBLE_DEVICES tell \
-                            which there are";
-                return Err(Refused::new(message, hint).into());
-            }
-            Ok(vec![Task { devices, ..Task::of(workers) }])
-        }
-        _ => Ok(vec![Task::of(workers)]),
-    }
-}
-
-fn too_few_hosts(workers: u32, most: u32) -> Refused {
-    let message = format!("`n_workers` is {workers}, and `hosts` are for {most}");
-    Refused::new(message, "a host without `*N` takes as many as it comes to")
-}
-
-/// This machine's GPUs, as far as this process may use them.
-pub(crate) fn visible_devices() -> Result<Vec<String>> {
-    let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    if let Some(devices) = visible_gpus(variable.as_deref()) {
-        return Ok(devices);
-    }
-    let argv: Vec<String> = NVIDIA_SMI.iter().map(|word| (*word).to_owned()).collect();
-    match ask(&argv, std::path::Path::new(".")) {
-        Ok(reply) if reply.code == Some(0) => Ok(gpus(&reply.stdout)),
-        Ok(reply) => {
-            let message = format!("nvidia-smi names no GPUs: {}", reply.complaint());
-            Err(Refused::new(message, "`CUDA_VISIBLE_DEVICES=0,1` says which there are").into())
-        }
-        Err(error) => {
-            let message = format!("this machine's GPUs cannot be found: {error:#}");
-            Err(Refused::new(message, "`CUDA_VISIBLE_DEVICES=0,1` says which there are").into())
-        }
-    }
-}
-
 /// What a driver tells while it waits.
 pub(crate) enum Event<'a> {
     /// How far the run is.
@@ -383,12 +324,9 @@ pub(crate) fn submit_and_wait(
                     return Ok(Ending::Incomplete);
                 }
                 last_mark = mark;
-                // A job for few shards takes the first hosts: not the lost one's again.
-                let mut job = job.clone();
-                let places = job.tasks.len().max(1);
-                job.tasks.rotate_left(submissions as usize % places);
+                let next = job.beginning_elsewhere(submissions).no_larger_than(&progress);
                 submissions += 1;
-                let submitted = UnderWay::submit(run, &job.no_larger_than(&progress), false)?;
+                let submitted = UnderWay::submit(run, &next, false)?;
                 let ids = submitted.ids(run);
                 if !ids.is_empty() {
                     watch(Event::Submitted(&ids))?;

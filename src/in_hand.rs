@@ -57,15 +57,17 @@ impl InHand {
         drop(self.complete.wait_until(room)?);
         // Under the lock throughout: a signal finds the shard in hand, or about to be committed.
         let mut hand = self.lock();
-        let Some(writer) = hand.take() else { return Ok(()) };
-        log(&format!("shard {}: complete", writer.claim.shard));
         let mut state = self.complete.lock();
-        state.shards.push_back(writer);
-        if !std::mem::replace(&mut state.served, true) {
+        if !state.served {
+            // Before there is anything that would wait for it.
             let complete = self.complete.clone();
             let thread = std::thread::Builder::new().name("commit".to_owned());
             thread.spawn(move || complete.serve()).context("failed to start a thread")?;
+            state.served = true;
         }
+        let Some(writer) = hand.take() else { return Ok(()) };
+        log(&format!("shard {}: complete", writer.claim.shard));
+        state.shards.push_back(writer);
         self.complete.changed.notify_all();
         Ok(())
     }

@@ -147,6 +147,18 @@ impl Job {
         Ok(self)
     }
 
+    /// The same for the hosts in another order: a job for few shards takes the first ones, and what was
+    /// lost with a host must not be sent there again. A scheduler chooses by itself.
+    pub(crate) fn beginning_elsewhere(&self, submissions: u32) -> Self {
+        let mut job = self.clone();
+        let named = |task: &Task| task.host.is_some() || task.staged_on.is_some();
+        if !job.tasks.is_empty() && job.tasks.iter().all(named) {
+            let places = job.tasks.len();
+            job.tasks.rotate_left(submissions as usize % places);
+        }
+        job
+    }
+
     /// The same without tasks and workers for which there is no shard; a scheduler's queue is not for them.
     pub(crate) fn no_larger_than(&self, progress: &Progress) -> Self {
         let shards = progress.shards.todo + progress.shards.claimed;

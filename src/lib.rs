@@ -154,6 +154,7 @@ mod status;
 mod submit;
 mod survey;
 mod task;
+mod tasks;
 mod under_way;
 
 mod cli;

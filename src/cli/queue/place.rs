@@ -8,9 +8,9 @@ use super::conf::Conf;
 use super::words::Asked;
 use crate::cluster::{Gpus, Kaldi, Scheduler, scheduler};
 use crate::config::Flag;
-use crate::drive::visible_devices;
 use crate::names::nearest;
 use crate::refused::Refused;
+use crate::tasks::visible_devices;
 
 /// The options that every backend understands; others must stand in a conf.
 const KNOWN: &[&str] = &["mem", "gpu", "num_threads", "time"];
