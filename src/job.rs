@@ -291,3 +291,34 @@ impl Job {
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     atomic_file::write(path, bytes).with_context(|| format!("failed to write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn begins_with(tasks: &serde_json::Value, submissions: u32) -> Task {
+        let job = json!({
+            "number": 0, "cluster": "any", "n_workers": 5, "first_rank": 0, "tasks": tasks,
+            "threads_per_worker": 1, "unique": "u", "options": {}, "max_running": null,
+            "max_array_size": null, "batch_size": 1, "on_item_error": "skip",
+            "max_failed_items": null, "recipe_dir": "/r", "submitted": "", "host": "h", "argv": [],
+        });
+        let job: Job = serde_json::from_value(job).expect("a job");
+        job.beginning_elsewhere(submissions).tasks.swap_remove(0)
+    }
+
+    #[test]
+    fn a_lost_host_is_not_the_first_again() {
+        for how in ["host", "staged_on"] {
+            let tasks = json!([{"workers": 2, how: "h1"}, {"workers": 2, how: "h2"}]);
+            let first = [0, 1, 2].map(|submissions| begins_with(&tasks, submissions));
+            let hosts = first.map(|task| task.host.or(task.staged_on));
+            assert_eq!(hosts, ["h1", "h2", "h1"].map(|host| Some(host.to_owned())));
+        }
+        // A scheduler's last task may be a smaller one, and stays the last.
+        let tasks = json!([{"workers": 4}, {"workers": 1}]);
+        assert_eq!(begins_with(&tasks, 1).workers, 4);
+    }
+}
