@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
 
-    fn begins_with(tasks: &serde_json::Value, submissions: u32) -> Task {
+    fn begins_with(tasks: &Value, submissions: u32) -> Task {
         let job = json!({
             "number": 0, "cluster": "any", "n_workers": 5, "first_rank": 0, "tasks": tasks,
             "threads_per_worker": 1, "unique": "u", "options": {}, "max_running": null,
