@@ -1,5 +1,6 @@
 //! The driver: plans a run, submits it, waits for it. Everything it knows it reads from the disk.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -256,6 +257,7 @@ pub(crate) fn submit_and_wait(
     let mut last_mark = None;
     let mut waiting = false;
     let mut old_since = None;
+    let mut lost = BTreeSet::new();
     let mut rest = Rest::new();
     loop {
         for signal in signals.iter_mut().flat_map(Signals::pending) {
@@ -277,6 +279,7 @@ pub(crate) fn submit_and_wait(
             let ended = submitted.ended(run)?;
             submitted.news().iter().try_for_each(|news| watch(Event::News(news)))?;
             if ended {
+                lost.extend(submitted.lost_hosts().map(str::to_owned));
                 under_way = None;
             }
         }
@@ -324,7 +327,7 @@ pub(crate) fn submit_and_wait(
                     return Ok(Ending::Incomplete);
                 }
                 last_mark = mark;
-                let next = job.beginning_elsewhere(submissions).no_larger_than(&progress);
+                let next = job.rather_not_on(&lost).no_larger_than(&progress);
                 submissions += 1;
                 let submitted = UnderWay::submit(run, &next, false)?;
                 let ids = submitted.ids(run);

@@ -147,15 +147,11 @@ impl Job {
         Ok(self)
     }
 
-    /// The same for the hosts in another order: a job for few shards takes the first ones, and what was
-    /// lost with a host must not be sent there again. A scheduler chooses by itself.
-    pub(crate) fn beginning_elsewhere(&self, submissions: u32) -> Self {
+    /// The same with these hosts last: a job for few shards takes the first ones, and what was lost with
+    /// a host must not be sent there again.
+    pub(crate) fn rather_not_on(&self, lost: &BTreeSet<String>) -> Self {
         let mut job = self.clone();
-        let named = |task: &Task| task.host.is_some() || task.staged_on.is_some();
-        if !job.tasks.is_empty() && job.tasks.iter().all(named) {
-            let places = job.tasks.len();
-            job.tasks.rotate_left(submissions as usize % places);
-        }
+        job.tasks.sort_by_key(|task| task.host.as_ref().is_some_and(|host| lost.contains(host)));
         job
     }
 
@@ -298,27 +294,23 @@ mod tests {
 
     use super::*;
 
-    fn begins_with(tasks: &Value, submissions: u32) -> Task {
+    #[test]
+    fn a_lost_host_comes_last() {
         let job = json!({
-            "number": 0, "cluster": "any", "n_workers": 5, "first_rank": 0, "tasks": tasks,
-            "threads_per_worker": 1, "unique": "u", "options": {}, "max_running": null,
-            "max_array_size": null, "batch_size": 1, "on_item_error": "skip",
-            "max_failed_items": null, "recipe_dir": "/r", "submitted": "", "host": "h", "argv": [],
+            "number": 0, "cluster": "ssh", "n_workers": 4, "first_rank": 0, "threads_per_worker": 1,
+            "tasks": [{"workers": 1, "host": "h1"}, {"workers": 2, "host": "h2"}, {"workers": 1}],
+            "unique": "u", "options": {}, "max_running": null, "max_array_size": null,
+            "batch_size": 1, "on_item_error": "skip", "max_failed_items": null,
+            "recipe_dir": "/r", "submitted": "", "host": "h", "argv": [],
         });
         let job: Job = serde_json::from_value(job).expect("a job");
-        job.beginning_elsewhere(submissions).tasks.swap_remove(0)
-    }
-
-    #[test]
-    fn a_lost_host_is_not_the_first_again() {
-        for how in ["host", "staged_on"] {
-            let tasks = json!([{"workers": 2, how: "h1"}, {"workers": 2, how: "h2"}]);
-            let first = [0, 1, 2].map(|submissions| begins_with(&tasks, submissions));
-            let hosts = first.map(|task| task.host.or(task.staged_on));
-            assert_eq!(hosts, ["h1", "h2", "h1"].map(|host| Some(host.to_owned())));
-        }
-        // A scheduler's last task may be a smaller one, and stays the last.
-        let tasks = json!([{"workers": 4}, {"workers": 1}]);
-        assert_eq!(begins_with(&tasks, 1).workers, 4);
+        let order = |lost: &[&str]| {
+            let lost = lost.iter().map(|host| (*host).to_owned()).collect();
+            let tasks = job.rather_not_on(&lost).tasks.into_iter();
+            tasks.map(|task| task.host.unwrap_or_default()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&[]), ["h1", "h2", ""]);
+        assert_eq!(order(&["h1"]), ["h2", "", "h1"]);
+        assert_eq!(order(&["h1", "h2"]), ["", "h1", "h2"]);
     }
 }

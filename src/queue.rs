@@ -1,6 +1,6 @@
 //! The next shard for a worker: one that is nobody's, else one of a dead worker.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use crate::claim::Claim;
@@ -37,6 +37,8 @@ pub(crate) struct Queue<'a> {
     later: usize,
     todo: VecDeque<usize>,
     misses: u32,
+    /// Shards that were not there, though listed: with an old listing the others are tried first.
+    gone: HashSet<usize>,
     /// Its last attempt at each shard. It may still be committing that one when it gets the shard
     /// again: the folder must not have the same name then.
     attempts: HashMap<usize, u32>,
@@ -54,8 +56,8 @@ impl<'a> Queue<'a> {
         after: Option<String>,
     ) -> Self {
         let later = job.saturating_sub(1) as usize;
-        let (todo, attempts) = (VecDeque::new(), HashMap::new());
-        Self { run, worker, num_shards, later, todo, misses: 0, attempts, after }
+        let (todo, attempts, gone) = (VecDeque::new(), HashMap::new(), HashSet::new());
+        Self { run, worker, num_shards, later, todo, misses: 0, gone, attempts, after }
     }
 
     /// Claims the next shard.
@@ -76,6 +78,7 @@ impl<'a> Queue<'a> {
                     self.misses = 0;
                     return Ok(Next::Claim(claim));
                 }
+                self.gone.insert(shard);
                 self.misses += 1;
                 if self.misses.is_multiple_of(MISSES) {
                     self.todo.clear();
@@ -86,6 +89,12 @@ impl<'a> Queue<'a> {
             self.todo = todo.map(|name| name.shard).collect();
             if self.todo.is_empty() {
                 return Ok(self.inherit(shards)?.map_or(Next::Nothing, Next::Claim));
+            }
+            self.todo.retain(|shard| !self.gone.contains(shard));
+            if self.todo.is_empty() {
+                // Some may have been given back.
+                self.gone.clear();
+                break;
             }
             let later = self.later % self.todo.len();
             self.todo.rotate_left(later);
@@ -181,10 +190,27 @@ mod tests {
         let listed = run.list_shards().expect("lists").remove(0);
         let heir = Claim::take(&run, listed, "heir").expect("no error").expect("takes over");
         assert!(heir.give_back().expect("no error"));
+        assert!(next(false).is_none(), "it was gone, and is tried again after all others");
         let again = next(false).expect("claims");
         assert_eq!((slow.attempt, again.attempt), (1, 2));
         assert!(!slow.commit().expect("no error"));
         assert!(again.held());
+    }
+
+    #[test]
+    fn what_was_gone_is_tried_again_when_all_else_is() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let run = RunDir::new(folder.path());
+        for shard in 0..3 {
+            std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
+        }
+        let mut queue = Queue::new(&run, "w", 3, 1, None);
+        queue.gone.extend([0, 1]);
+        let mut next = || match queue.next().expect("no error") {
+            Next::Claim(claim) => Some(claim.shard),
+            Next::Later | Next::Nothing => None,
+        };
+        assert_eq!([next(), next(), next(), next()], [Some(2), None, Some(0), Some(1)]);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) struct Here {
     started: Vec<Option<Started>>,
     /// Hosts that are lost or could not be reached, each with what ssh said; and how many of them
     /// have been told.
-    lost: Vec<String>,
+    lost: Vec<(String, String)>,
     told: usize,
 }
 
@@ -107,10 +107,19 @@ impl UnderWay {
         match self {
             Self::Here(here) => {
                 let told = std::mem::replace(&mut here.told, here.lost.len());
-                here.lost[told..].to_vec()
+                here.lost[told..].iter().map(tell).collect()
             }
             Self::Queued(queued) => std::mem::take(&mut queued.news),
         }
+    }
+
+    /// The hosts that were lost with it, as far as they are known by name.
+    pub(crate) fn lost_hosts(&self) -> impl Iterator<Item = &str> {
+        let lost = match self {
+            Self::Here(here) => here.lost.as_slice(),
+            Self::Queued(_) => &[],
+        };
+        lost.iter().map(|(host, _)| host.as_str())
     }
 
     /// What to tell of it: the jobs' ids.
@@ -234,7 +243,7 @@ impl Here {
         let task = number as u32;
         let last = last_lines(&run.task_log(self.job.number, task), 1).pop();
         let last = last.unwrap_or_else(|| "ssh said nothing".to_owned());
-        self.lost.push(format!("{host}: {last}"));
+        self.lost.push((host.clone(), last.clone()));
         bury(run, self.job.number, task, &format!("the connection to {host} ended: {last}"));
     }
 
@@ -244,10 +253,15 @@ impl Here {
             && self.lost.len() == self.started.len()
             && run.noted_tasks(self.job.number).is_empty()
         {
-            return Err(NotStarted::unreachable(&self.lost).into());
+            let hosts: Vec<String> = self.lost.iter().map(tell).collect();
+            return Err(NotStarted::unreachable(&hosts).into());
         }
         Ok(())
     }
+}
+
+fn tell((host, why): &(String, String)) -> String {
+    format!("{host}: {why}")
 }
 
 impl Queued {
