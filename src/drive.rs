@@ -258,6 +258,7 @@ pub(crate) fn submit_and_wait(
     let mut waiting = false;
     let mut old_since = None;
     let mut lost = BTreeSet::new();
+    let mut looked_anew = false;
     let mut rest = Rest::new();
     loop {
         for signal in signals.iter_mut().flat_map(Signals::pending) {
@@ -324,8 +325,13 @@ pub(crate) fn submit_and_wait(
                     // A full disk leaves no word of itself.
                     run.try_writing()
                         .with_context(|| format!("failed to write in {}", run.root().display()))?;
+                    // What was seen may be old: on another host the run may be complete.
+                    if !std::mem::replace(&mut looked_anew, true) && run.refresh_listing().is_ok() {
+                        continue;
+                    }
                     return Ok(Ending::Incomplete);
                 }
+                looked_anew = false;
                 last_mark = mark;
                 let next = job.rather_not_on(&lost).no_larger_than(&progress);
                 submissions += 1;

@@ -305,6 +305,14 @@ impl RunDir {
         written.and(gone(std::fs::remove_file(&scratch)))
     }
 
+    /// Has a file server's client ask again which shards there are, and not tell what it remembers: it
+    /// has to, of a folder that it changes itself.
+    pub(crate) fn refresh_listing(&self) -> io::Result<()> {
+        let scratch = scratch(&self.shards().join("look"));
+        std::fs::create_dir(&scratch)?;
+        std::fs::remove_dir(&scratch)
+    }
+
     /// Where collect puts one field of the records, or with `partial` those of an incomplete run.
     pub(crate) fn collected(&self, field: Option<&str>, partial: bool) -> PathBuf {
         self.root.join(match (field, partial) {
