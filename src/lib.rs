@@ -163,6 +163,8 @@ mod cli;
 pub mod fuzzing;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod simulation;
 
 #[cfg(feature = "speech")]
 pub mod speech;

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 
 use crate::claim::Claim;
-use crate::roster::{Life, life};
+use crate::roster::{Life, Worker, life};
 use crate::run_dir::{RunDir, ShardName, ShardState};
 
-/// Rivals advance through the same list: after so many shards that were gone, look again.
-const MISSES: u32 = 16;
+/// So many names come from a file server for about the price of one rename.
+const NAMES: usize = 1000;
 
 /// A folder renamed during a listing can be missing from it: look again, but not for ever.
 const LISTINGS: u32 = 10;
@@ -27,16 +27,29 @@ pub(crate) enum Next {
     Nothing,
 }
 
+/// What a worker has asked of the file server for its shards.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// Listings of all shards.
+    pub listings: u64,
+    /// Shards that it got.
+    pub claims: u64,
+    /// Shards that it tried to get, and somebody else had.
+    pub in_vain: u64,
+}
+
 /// Goes through the shards of a run.
 pub(crate) struct Queue<'a> {
     run: &'a RunDir,
-    worker: &'a str,
+    worker: &'a Worker,
     num_shards: usize,
-    /// So many shards are left for later: those of a later submission begin elsewhere than those of
-    /// the one before it, which an item longer than its time limit may have ended.
-    later: usize,
+    /// The workers of the run: each begins with its share of what is free. All at the front would be
+    /// rivals for each shard.
+    n_workers: u32,
     todo: VecDeque<usize>,
     misses: u32,
+    /// What it has cost so far.
+    pub asked: Asked,
     /// Shards that were not there, though listed: with an old listing the others are tried first.
     gone: HashSet<usize>,
     /// Its last attempt at each shard. It may still be committing that one when it gets the shard
@@ -50,14 +63,14 @@ pub(crate) struct Queue<'a> {
 impl<'a> Queue<'a> {
     pub(crate) fn new(
         run: &'a RunDir,
-        worker: &'a str,
+        worker: &'a Worker,
         num_shards: usize,
-        job: u32,
+        n_workers: u32,
         after: Option<String>,
     ) -> Self {
-        let later = job.saturating_sub(1) as usize;
         let (todo, attempts, gone) = (VecDeque::new(), HashMap::new(), HashSet::new());
-        Self { run, worker, num_shards, later, todo, misses: 0, gone, attempts, after }
+        let asked = Asked::default();
+        Self { run, worker, num_shards, n_workers, todo, misses: 0, asked, gone, attempts, after }
     }
 
     /// Claims the next shard.
@@ -80,10 +93,14 @@ impl<'a> Queue<'a> {
                 }
                 self.gone.insert(shard);
                 self.misses += 1;
-                if self.misses.is_multiple_of(MISSES) {
+                if self.misses > self.patience() {
                     self.todo.clear();
+                } else if !self.todo.is_empty() {
+                    // Who has this one has those behind it, too: further and further ahead.
+                    self.todo.rotate_left((1 << self.misses.min(31)) % self.todo.len());
                 }
             }
+            self.misses = 0;
             let shards = self.list()?;
             let todo = shards.iter().filter(|name| name.state == ShardState::Todo);
             self.todo = todo.map(|name| name.shard).collect();
@@ -96,19 +113,32 @@ impl<'a> Queue<'a> {
                 self.gone.clear();
                 break;
             }
-            let later = self.later % self.todo.len();
-            self.todo.rotate_left(later);
+            self.todo.rotate_left(self.first(self.todo.len()));
         }
         Ok(Next::Later)
     }
 
-    fn list(&self) -> io::Result<Vec<ShardName>> {
-        let mut shards = self.run.list_shards()?;
-        for _ in 1..LISTINGS {
+    /// Which of so many free shards this worker tries first. Those of a later submission begin one
+    /// further than those of the one before it, which an item longer than its time limit may have ended.
+    fn first(&self, free: usize) -> usize {
+        let (rank, workers) = (u64::from(self.worker.rank), u64::from(self.n_workers.max(1)));
+        let share = free as u64 * (rank % workers) / workers;
+        (share as usize + self.worker.job.saturating_sub(1) as usize) % free
+    }
+
+    /// After so many shards that were gone, look again: they have cost as much as another listing.
+    fn patience(&self) -> u32 {
+        2 + (self.num_shards / NAMES) as u32
+    }
+
+    fn list(&mut self) -> io::Result<Vec<ShardName>> {
+        let mut shards = Vec::new();
+        for _ in 0..LISTINGS {
+            shards = self.run.list_shards()?;
+            self.asked.listings += 1;
             if shards.len() == self.num_shards {
                 break;
             }
-            shards = self.run.list_shards()?;
         }
         // A folder that somebody made by hand is no shard of this run.
         shards.retain(|name| name.shard < self.num_shards);
@@ -117,9 +147,13 @@ impl<'a> Queue<'a> {
 
     fn take(&mut self, name: ShardName) -> io::Result<Option<Claim>> {
         let last = self.attempts.get(&name.shard).copied().unwrap_or(0);
-        let claim = Claim::take_after(self.run, name, self.worker, last)?;
-        if let Some(claim) = &claim {
-            self.attempts.insert(claim.shard, claim.attempt);
+        let claim = Claim::take_after(self.run, name, &self.worker.worker, last)?;
+        match &claim {
+            Some(claim) => {
+                self.attempts.insert(claim.shard, claim.attempt);
+                self.asked.claims += 1;
+            }
+            None => self.asked.in_vain += 1,
         }
         Ok(claim)
     }
@@ -142,28 +176,43 @@ impl<'a> Queue<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::{Ended, Place, Worker};
+    use crate::roster::{Ended, Place};
 
     fn todo(shard: usize) -> ShardName {
         ShardName { shard, state: ShardState::Todo }
     }
 
-    #[test]
-    fn first_the_free_then_the_dead_never_the_living() {
+    fn run_of(shards: usize) -> (tempfile::TempDir, RunDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let run = RunDir::new(folder.path());
         std::fs::create_dir(run.workers()).expect("makes the folder");
-        for shard in 0..4 {
+        for shard in 0..shards {
             std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
         }
-        let [dead, living, me] = ["a", "b", "c"]
-            .map(|name| Worker::enter(&run, name, Place::default()).expect("enters"));
+        (folder, run)
+    }
+
+    fn worker(run: &RunDir, name: &str, place: Place) -> Worker {
+        Worker::enter(run, name, place).expect("enters")
+    }
+
+    fn claimed(next: io::Result<Next>) -> Option<Claim> {
+        match next.expect("no error") {
+            Next::Claim(claim) => Some(claim),
+            Next::Later | Next::Nothing => None,
+        }
+    }
+
+    #[test]
+    fn first_the_free_then_the_dead_never_the_living() {
+        let (_folder, run) = run_of(4);
+        let [dead, living, me] = ["a", "b", "c"].map(|name| worker(&run, name, Place::default()));
         Claim::take(&run, todo(0), &dead.worker).expect("no error").expect("claims");
         Claim::take(&run, todo(1), &living.worker).expect("no error").expect("claims");
         dead.end(&run, Ended::Died { status: "signal 9".into() }).expect("ends");
-        let mut queue = Queue::new(&run, &me.worker, 4, 1, None);
+        let mut queue = Queue::new(&run, &me, 4, 1, None);
         let mut shards = Vec::new();
-        while let Next::Claim(claim) = queue.next().expect("no error") {
+        while let Some(claim) = claimed(queue.next()) {
             shards.push((claim.shard, claim.attempt));
         }
         assert_eq!(shards, [(2, 1), (3, 1), (0, 2)]);
@@ -172,18 +221,12 @@ mod tests {
     /// Found by `tests/model`: a commit under way took the next attempt's folder for its own.
     #[test]
     fn a_shard_that_comes_back_has_another_name() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let run = RunDir::new(folder.path());
-        std::fs::create_dir(run.workers()).expect("makes the folder");
-        std::fs::create_dir_all(run.shard(0, ShardState::Todo)).expect("makes the shard");
-        Worker::enter(&run, "w", Place::default()).expect("enters");
-        let mut queue = Queue::new(&run, "w", 1, 1, None);
+        let (_folder, run) = run_of(1);
+        let me = worker(&run, "w", Place::default());
+        let mut queue = Queue::new(&run, &me, 1, 1, None);
         let mut next = |lagging: bool| {
             queue.todo.extend(lagging.then_some(0));
-            match queue.next().expect("no error") {
-                Next::Claim(claim) => Some(claim),
-                Next::Later | Next::Nothing => None,
-            }
+            claimed(queue.next())
         };
         let slow = next(false).expect("claims");
         assert!(next(true).is_none(), "the listing lags: it is in this worker's own hands");
@@ -199,31 +242,28 @@ mod tests {
 
     #[test]
     fn what_was_gone_is_tried_again_when_all_else_is() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let run = RunDir::new(folder.path());
-        for shard in 0..3 {
-            std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
-        }
-        let mut queue = Queue::new(&run, "w", 3, 1, None);
+        let (_folder, run) = run_of(3);
+        let me = worker(&run, "w", Place::default());
+        let mut queue = Queue::new(&run, &me, 3, 1, None);
         queue.gone.extend([0, 1]);
-        let mut next = || match queue.next().expect("no error") {
-            Next::Claim(claim) => Some(claim.shard),
-            Next::Later | Next::Nothing => None,
-        };
+        let mut next = || claimed(queue.next()).map(|claim| claim.shard);
         assert_eq!([next(), next(), next(), next()], [Some(2), None, Some(0), Some(1)]);
     }
 
     #[test]
-    fn a_later_submission_begins_elsewhere() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let run = RunDir::new(folder.path());
-        for shard in 0..4 {
-            std::fs::create_dir_all(run.shard(shard, ShardState::Todo)).expect("makes the shard");
-        }
-        let mut queue = Queue::new(&run, "w", 4, 2, None);
-        for shard in [1, 2, 3, 0] {
-            let next = queue.next().expect("no error");
-            assert!(matches!(&next, Next::Claim(claim) if claim.shard == shard), "{next:?}");
+    fn each_worker_begins_with_its_share() {
+        for (rank, job, expected) in [
+            (0, 1, [0, 1, 2, 3, 4, 5]),
+            (1, 1, [3, 4, 5, 0, 1, 2]),
+            // A later submission, after an item longer than the time limit.
+            (0, 2, [1, 2, 3, 4, 5, 0]),
+            (1, 4, [0, 1, 2, 3, 4, 5]),
+        ] {
+            let (_folder, run) = run_of(6);
+            let me = worker(&run, "w", Place { job, task: 0, rank });
+            let mut queue = Queue::new(&run, &me, 6, 2, None);
+            let shards = expected.map(|_| claimed(queue.next()).map(|claim| claim.shard));
+            assert_eq!(shards, expected.map(Some), "rank {rank}, submission {job}");
         }
     }
 }
