@@ -5,9 +5,11 @@ use std::path::Path;
 
 use crate::plain_file;
 
-/// Writes one line, with the time. Not with `eprintln!`, which panics where the log's disk is full.
+/// Writes one line, with the time: in one piece, for stderr has no buffer and a log may have several
+/// writers. Not with `eprintln!`, which panics where the log's disk is full.
 pub(crate) fn log(message: &str) {
-    let _ = writeln!(std::io::stderr(), "{} {message}", jiff::Zoned::now().strftime("%F %T"));
+    let line = format!("{} {message}\n", jiff::Zoned::now().strftime("%F %T"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The last lines of a log, so many at most; none of one that cannot be read.

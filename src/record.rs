@@ -62,12 +62,12 @@ impl Record {
     /// When the value cannot be JSON, or when it has a field `idx`, which is the item's own.
     pub fn new(value: impl Serialize) -> Result<Self> {
         let mut json = serde_json::to_string(&value)?;
-        if json.contains('\n') {
+        if memchr::memchr(b'\n', json.as_bytes()).is_some() {
             // JSON that was passed through as it is.
             json = serde_json::from_str::<Value>(&json)?.to_string();
         }
         if !json.starts_with('{') {
-            json = format!("{{\"value\":{json}}}");
+            return Ok(Self::of_object(["{\"value\":", &json, "}"].concat()));
         }
         let record = Self::of_object(json);
         if record.json.contains("\"idx\"") && record.fields().contains_key("idx") {

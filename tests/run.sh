@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests, on a machine that has Rust: what else they need is installed here.
 #
-# usage: tests/run.sh [STEP...]     default: lint unit recipe reference rendered python clusters
+# usage: tests/run.sh [STEP...]     default: lint unit recipe instructions reference rendered python clusters
 #
 # clusters starts real schedulers and hosts, and needs root; all others do not.
 set -euo pipefail
@@ -57,6 +57,13 @@ recipe() {
     ./recipes/kaldi_style/run.sh
 }
 
+# Counted, not timed: wall times tell nothing on a busy machine.
+instructions() {
+    need valgrind valgrind
+    log "instructions an item costs"
+    benches/instructions.sh
+}
+
 reference() {
     need_python
     log "numbers against the reference implementations"
@@ -100,7 +107,7 @@ clusters() {
     return "$failed"
 }
 
-[ $# -gt 0 ] || set -- lint unit recipe reference rendered python clusters
+[ $# -gt 0 ] || set -- lint unit recipe instructions reference rendered python clusters
 for step in "$@"; do
     "$step"
 done
