@@ -170,12 +170,17 @@ fn said_of(config: &Config, error: &str) -> Option<(String, String)> {
 fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
     let total = fingerprint.indices.len();
     let parallel = &config.parallel;
-    let (workers, batch_size) = (parallel.n_workers, config.batch_size.unwrap_or(1).into());
-    let shards = plan::num_shards(total, workers, parallel.shards, parallel.shard_size, batch_size);
-    if parallel.shards.is_some() || parallel.shard_size.is_some() {
+    if let Some(shards) = plan::asked(total, parallel.shards, parallel.shard_size) {
         // Whoever says how to cut gets equal counts.
         return plan::bounds(total, shards, None);
     }
+    let batch_size = config.batch_size.unwrap_or(1).into();
+    let workers = plan::Workers {
+        workers: parallel.n_workers,
+        threads_per_worker: parallel.threads_per_worker,
+        batch_size,
+    };
+    let shards = workers.num_shards(total);
     let costs = config.loaded.costs().context("failed to read the items' costs")?;
     let Some(costs) = costs else {
         return plan::bounds_of_batches(total, shards, batch_size);

@@ -201,7 +201,9 @@ impl Job {
     }
 
     fn write_note(&self, run: &RunDir, task: u32, note: &Note) -> Result<()> {
-        write(&run.task_json(self.number, task), &serde_json::to_vec(note)?)
+        let path = run.task_json(self.number, task);
+        atomic_file::note(&path, &serde_json::to_vec(note)?)
+            .with_context(|| format!("failed to write {}", path.display()))
     }
 
     /// Notes what came of handing it to a scheduler.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::{Ssh, THREADS};
+use crate::cluster::{GPUS, Ssh, THREADS, scheduler, share_of, visible_gpus};
 use crate::identity::Process;
 use crate::job::Job;
 use crate::plain_file;
@@ -111,10 +111,19 @@ pub(crate) fn start_worker(
         // As in ESPnet3's jobs.
         env.extend([("WORLD_SIZE", job.n_workers.to_string()), ("WORLD_RANK", rank)]);
     }
-    let devices = job.tasks.get(task as usize).map(|task| task.devices.as_slice());
-    let device = devices.and_then(|devices| devices.get(slot as usize));
-    env.extend(device.map(|device| ("CUDA_VISIBLE_DEVICES", device.clone())));
+    env.extend(devices(job, task, slot).map(|devices| (GPUS, devices)));
     Ok((name, Started::start(&argv, &job.recipe_dir, &log, &env)?))
+}
+
+/// The GPUs of a worker, where they are not simply those of this task.
+fn devices(job: &Job, task: u32, slot: u32) -> Option<String> {
+    let task = job.tasks.get(task as usize)?;
+    if !task.devices.is_empty() {
+        return task.devices.get(slot as usize).cloned();
+    }
+    // A scheduler has given them to the task. Of a caller's own each worker has all.
+    let given = scheduler(&job.cluster).and_then(|_| std::env::var(GPUS).ok());
+    share_of(&visible_gpus(given.as_deref())?, task.workers, slot)
 }
 
 /// The command that starts a task of a run; the job's number is added when there is one.

@@ -10,23 +10,36 @@ const SHARDS_PER_WORKER: u64 = 16;
 /// number of workers.
 const FEWEST_SHARDS: u64 = 128;
 
-/// How many shards to cut `total` items into. Unless the config says how many, each can fill a batch.
-pub(crate) fn num_shards(
-    total: u64,
-    n_workers: u32,
-    shards: Option<u64>,
-    shard_size: Option<u64>,
-    batch_size: u64,
-) -> u64 {
-    let wanted = match (shards, shard_size) {
-        (Some(shards), _) => shards,
-        (None, Some(size)) => total.div_ceil(size.max(1)),
-        (None, None) => {
-            let wanted = FEWEST_SHARDS.max(SHARDS_PER_WORKER * u64::from(n_workers));
-            wanted.min(total.div_ceil(batch_size))
+/// The threads of a worker wait for each other at the end of a shard: so many batches for each.
+const ROUNDS: u64 = 4;
+
+/// How many shards to cut `total` items into, where the config says so.
+pub(crate) fn asked(total: u64, shards: Option<u64>, shard_size: Option<u64>) -> Option<u64> {
+    let asked = shards.or_else(|| Some(total.div_ceil(shard_size?.max(1))))?;
+    Some(asked.clamp(1, total.max(1)).min(total))
+}
+
+/// Who works, where the config does not say how to cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workers {
+    pub workers: u32,
+    pub threads_per_worker: u32,
+    pub batch_size: u64,
+}
+
+impl Workers {
+    /// How many shards to cut `total` items into: each can fill a batch, and keep all threads busy.
+    pub(crate) fn num_shards(self, total: u64) -> u64 {
+        let workers = u64::from(self.workers);
+        let fits = |items: u64| total.div_ceil(items.max(1));
+        let mut shards = FEWEST_SHARDS.max(SHARDS_PER_WORKER * workers).min(fits(self.batch_size));
+        if self.threads_per_worker > 1 {
+            let at_once = self.batch_size.saturating_mul(self.threads_per_worker.into());
+            // But there is one for each worker.
+            shards = shards.min(fits(at_once.saturating_mul(ROUNDS)).max(workers));
         }
-    };
-    wanted.clamp(1, total.max(1)).min(total)
+        shards
+    }
 }
 
 /// As [`bounds`] of equal count, but batches stay whole; there is at least one for each shard.
@@ -75,17 +88,32 @@ mod tests {
 
     #[test]
     fn counts() {
-        for ((total, workers, shards, size), expected) in [
-            ((0, 1, None, None), 0),
-            ((8, 2, None, None), 8),
-            ((1_000_000, 2, None, None), 128),
-            ((1_000_000, 32, None, None), 512),
-            ((100, 2, Some(7), None), 7),
-            ((100, 2, Some(700), None), 100),
-            ((100, 2, None, Some(30)), 4),
+        for ((total, workers, threads_per_worker, batch_size), expected) in [
+            ((0, 1, 1, 1), 0),
+            ((8, 2, 1, 1), 8),
+            ((1_000_000, 2, 1, 1), 128),
+            ((1_000_000, 32, 1, 1), 512),
+            ((10, 2, 1, 4), 3),
+            // Eight items, or batches, for two threads.
+            ((200, 1, 2, 1), 25),
+            ((200, 1, 2, 4), 7),
+            ((1_000_000, 2, 2, 1), 128),
+            // A shard for each worker goes before busy threads, and a whole batch before that.
+            ((32, 4, 8, 1), 4),
+            ((32, 4, 8, 16), 2),
         ] {
-            assert_eq!(num_shards(total, workers, shards, size, 1), expected, "{total} {workers}");
+            let workers = Workers { workers, threads_per_worker, batch_size };
+            assert_eq!(workers.num_shards(total), expected, "{total} {workers:?}");
         }
+    }
+
+    #[test]
+    fn as_the_config_says() {
+        assert_eq!(asked(100, None, None), None);
+        assert_eq!(asked(100, Some(7), None), Some(7));
+        assert_eq!(asked(100, Some(700), None), Some(100));
+        assert_eq!(asked(100, None, Some(30)), Some(4));
+        assert_eq!(asked(0, Some(7), None), Some(0));
     }
 
     #[test]
@@ -98,11 +126,8 @@ mod tests {
 
     #[test]
     fn batches_stay_together() {
-        assert_eq!(num_shards(10, 2, None, None, 4), 3);
         assert_eq!(bounds_of_batches(10, 3, 4).expect("cuts"), [0, 4, 8, 10]);
         assert_eq!(bounds_of_batches(1000, 3, 1).expect("cuts"), [0, 333, 666, 1000]);
-        // Whoever asks for more shards than batches gets them.
-        assert_eq!(num_shards(10, 2, Some(5), None, 4), 5);
         assert_eq!(bounds_of_batches(0, 0, 4).expect("cuts"), [0]);
     }
 

@@ -88,14 +88,14 @@ impl Worker {
             started: jiff::Timestamp::now().to_string(),
             ended: None,
         };
-        atomic_file::write(&run.worker(&worker.worker), &serde_json::to_vec(&worker)?)?;
+        atomic_file::note(&run.worker(&worker.worker), &serde_json::to_vec(&worker)?)?;
         Ok(worker)
     }
 
     /// Notes how it ended.
     pub(crate) fn end(mut self, run: &RunDir, ended: Ended) -> io::Result<()> {
         self.ended = Some(ended);
-        atomic_file::write(&run.worker(&self.worker), &serde_json::to_vec(&self)?)
+        atomic_file::note(&run.worker(&self.worker), &serde_json::to_vec(&self)?)
     }
 
     pub(crate) fn read(run: &RunDir, worker: &str) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::cluster::{NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
+use crate::cluster::{GPUS, NVIDIA_SMI, Options, Ssh, gpus, scheduler, visible_gpus};
 use crate::config::Parallel;
 use crate::job::Task;
 use crate::launch::ask;
@@ -49,7 +49,7 @@ fn too_few_hosts(workers: u32, most: u32) -> Refused {
 
 /// This machine's GPUs, as far as this process may use them.
 pub(crate) fn visible_devices() -> Result<Vec<String>> {
-    let variable = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    let variable = std::env::var(GPUS).ok();
     if let Some(devices) = visible_gpus(variable.as_deref()) {
         return Ok(devices);
     }

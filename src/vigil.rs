@@ -82,6 +82,7 @@ impl Watch {
     fn beat(&self) {
         let path = self.run.worker(&self.worker.worker);
         let mut touched = Instant::now();
+        let mut word = None;
         while !self.over.load(Ordering::Relaxed) {
             thread::sleep(FLUSH);
             if self.deadline.passed() && !self.over.load(Ordering::Relaxed) {
@@ -92,7 +93,7 @@ impl Watch {
             }
             if touched.elapsed() >= LEASE_TOUCH && !self.over.load(Ordering::Relaxed) {
                 touched = Instant::now();
-                self.renew(&path);
+                self.renew(&path, &mut word);
             }
             // Who has the lock writes to the shard, or takes up what a dead worker left of it.
             if let Some(mut hand) = self.in_hand.try_lock()
@@ -130,7 +131,9 @@ impl Watch {
         std::process::exit(self.exits.overdue);
     }
 
-    fn renew(&self, path: &Path) {
+    /// `word` is the length of the worker's file when it was last read. Somebody's word that it is lost
+    /// makes it longer; on a file server reading costs three requests, and the length none after a touch.
+    fn renew(&self, path: &Path, word: &mut Option<u64>) {
         match touch(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // What the directory holds now is another run's.
@@ -139,8 +142,12 @@ impl Watch {
             Err(error) => log(&format!("failed to renew the lease: {error}")),
             Ok(()) => {}
         }
-        if let Some(Worker { ended: Some(Ended::Lost { why }), .. }) =
-            Worker::read(&self.run, &self.worker.worker)
+        let length = std::fs::metadata(path).ok().map(|file| file.len());
+        let changed = length.is_none() || *word != length;
+        *word = length;
+        if changed
+            && let Some(Worker { ended: Some(Ended::Lost { why }), .. }) =
+                Worker::read(&self.run, &self.worker.worker)
         {
             // Others have taken what was in hand, and would take whatever came next.
             self.leave(&format!("believed lost: {why}"), self.exits.stop);

@@ -39,8 +39,8 @@ pub(crate) fn measure(bench: &'static Bench, goals: &mut Goals) -> String {
     };
     let (mut plan, mut on_disk, mut their_plan) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
-        plan.push(time(run(&["--dry-run"]), &log).expect("the plan"));
         let _ = fs::remove_dir_all(folder.join("run"));
+        plan.push(time(run(&["--dry-run"]), &log).expect("the plan"));
         let begun = now();
         let _no_env = time(run(&[]), &log).expect_err("no env can be built");
         let spec = fs::metadata(folder.join("run/spec.json")).expect("a spec");

@@ -31,7 +31,7 @@ mod units;
 pub(crate) use finding::{Finding, Weight};
 pub(crate) use kaldi::{Gpus, Kaldi};
 pub(crate) use options::Options;
-pub(crate) use places::{NVIDIA_SMI, Ssh, gpus, visible_gpus};
+pub(crate) use places::{GPUS, NVIDIA_SMI, Ssh, gpus, share_of, visible_gpus};
 pub(crate) use script::THREADS;
 #[cfg(test)]
 pub(crate) use script::quote;

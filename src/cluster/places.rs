@@ -276,6 +276,9 @@ fn connect_options(given: Option<&Value>, found: &mut Vec<Finding>) -> Vec<Strin
     arguments
 }
 
+/// The variable that names the GPUs which a process may use.
+pub(crate) const GPUS: &str = "CUDA_VISIBLE_DEVICES";
+
 /// The GPUs that a process with this `CUDA_VISIBLE_DEVICES` may use, in order; `None`: it does not
 /// say, and nvidia-smi must be asked.
 ///
@@ -288,6 +291,15 @@ pub(crate) fn visible_gpus(variable: Option<&str>) -> Option<Vec<String>> {
     };
     let entries = variable?.split(',').map(str::trim);
     Some(entries.take_while(|entry| !entry.is_empty() && gpu(entry)).map(str::to_owned).collect())
+}
+
+/// A worker's share of its task's GPUs, as `CUDA_VISIBLE_DEVICES` names them; `None`: there is not one for
+/// each worker, so all have all.
+pub(crate) fn share_of(gpus: &[String], workers: u32, slot: u32) -> Option<String> {
+    let (workers, slot) = (workers as usize, slot as usize);
+    let cut = |worker: usize| gpus.len() * worker / workers;
+    let shared = workers > 1 && slot < workers && gpus.len() >= workers;
+    shared.then(|| gpus[cut(slot)..cut(slot + 1)].join(","))
 }
 
 /// The command that names this machine's GPUs.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use crate::indices::Indices;
-use crate::plan::{bounds, bounds_of_batches, num_shards};
+use crate::plan::{Workers, asked, bounds, bounds_of_batches};
 use crate::shard_name::{ShardName, ShardState};
 
 fn ranges() -> impl Strategy<Value = Vec<Range<u64>>> {
@@ -29,9 +29,11 @@ proptest! {
         workers in 1_u32..50,
         wanted in prop::option::of(1_u64..6000),
         size in prop::option::of(1_u64..6000),
-        batch in 1_u64..40,
+        batch_size in 1_u64..40,
+        threads_per_worker in 1_u32..20,
     ) {
-        let shards = num_shards(total, workers, wanted, size, batch);
+        let planner = Workers { workers, threads_per_worker, batch_size };
+        let shards = asked(total, wanted, size).unwrap_or_else(|| planner.num_shards(total));
         let cuts = bounds(total, shards, None).expect("cuts");
         check(&cuts, total, shards);
         let sizes = || cuts.windows(2).map(|cut| cut[1] - cut[0]);
@@ -39,10 +41,15 @@ proptest! {
         if let (None, Some(size)) = (wanted, size) {
             prop_assert!(sizes().all(|len| len <= size));
         }
-        if shards <= total.div_ceil(batch) {
-            let cuts = bounds_of_batches(total, shards, batch).expect("cuts");
+        let batches = total.div_ceil(batch_size);
+        if wanted.is_none() && size.is_none() {
+            prop_assert!(shards <= batches && shards >= batches.min(workers.into()));
+        }
+        if shards <= batches {
+            let cuts = bounds_of_batches(total, shards, batch_size).expect("cuts");
             check(&cuts, total, shards);
-            prop_assert!(cuts[..cuts.len() - 1].iter().all(|cut| cut % batch == 0), "{:?}", cuts);
+            let whole = |cut: &u64| cut % batch_size == 0;
+            prop_assert!(cuts[..cuts.len() - 1].iter().all(whole), "{:?}", cuts);
         }
     }
 

@@ -1,0 +1,63 @@
+use std::collections::BTreeSet;
+use std::fs::read_to_string;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use espnet3_par::{Env, EnvironmentProvider, Record, Result, Runner, Stage, sha256};
+use serde_json::{Value, json};
+
+/// The parameters: the section `oov:` of the config.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OovProvider {
+    /// Lines of `UTT_ID WORD WORD …`.
+    text: PathBuf,
+    /// One known word a line.
+    lexicon: PathBuf,
+}
+
+impl EnvironmentProvider for OovProvider {
+    /// The lines of the text, and the known words.
+    type Env = (Vec<String>, BTreeSet<String>);
+
+    // The driver calls these two, so they build no env.
+    fn num_items(&self) -> Result<u64> {
+        Ok(read_to_string(&self.text)?.lines().count() as u64)
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        Ok(json!({"text": sha256(&self.text)?, "lexicon": sha256(&self.lexicon)?}))
+    }
+
+    // Each worker calls this one, once.
+    fn build_env_local(&self) -> Result<Self::Env> {
+        let [text, lexicon] = [read_to_string(&self.text)?, read_to_string(&self.lexicon)?];
+        let lines = text.lines().map(str::to_owned).collect();
+        Ok((lines, lexicon.lines().map(str::to_owned).collect()))
+    }
+}
+
+struct Oov;
+
+impl Runner for Oov {
+    type Provider = OovProvider;
+
+    fn forward(idx: u64, (lines, known): &Env<Self>) -> Result<Record> {
+        let mut words = lines[idx as usize].split_whitespace();
+        let utt_id = words.next();
+        let words: Vec<&str> = words.collect();
+        anyhow::ensure!(!words.is_empty(), "no words");
+        let oov: Vec<&&str> = words.iter().filter(|word| !known.contains(**word)).collect();
+        Record::new(json!({"utt_id": utt_id, "words": words.len(), "oov": oov}))
+    }
+
+    fn item_name(idx: u64, (lines, _): &Env<Self>) -> Option<String> {
+        lines[idx as usize].split_whitespace().next().map(str::to_owned)
+    }
+}
+
+static STAGES: &[Stage] = &[Stage::new::<Oov>("oov", "words that the lexicon does not have")];
+
+fn main() -> ExitCode {
+    espnet3_par::main(STAGES)
+}
