@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
+use rubato::{Fft, FixedSync, Resampler, Sample};
 
 use super::Audio;
 
@@ -25,22 +25,30 @@ pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
             bail!("a sample rate of {rate} Hz");
         }
     }
-    let length = audio.samples.len();
     let (from, to) = (audio.sample_rate as usize, sample_rate as usize);
     let what = || format!("cannot resample from {from} Hz to {to} Hz");
+    Ok(Audio { samples: change_rate(&audio.samples, from, to).with_context(what)?, sample_rate })
+}
+
+/// `to` samples for each `from` samples, of the same sound without delay; as many as its length
+/// needs, rounded up.
+///
+/// # Errors
+/// When the library refuses the numbers.
+pub(crate) fn change_rate<T: Sample>(samples: &[T], from: usize, to: usize) -> Result<Vec<T>> {
+    let length = samples.len();
     let block = from / gcd(from, to);
     // An even number of blocks, at least 1024 samples: with an odd FFT the result would be half a
     // sample late, because the resampler's delay would not be a whole number of samples.
     let chunk = 2 * 512_usize.div_ceil(block) * block;
-    let mut resampler = Fft::<f32>::new(from, to, chunk, 1, FixedSync::Both).with_context(what)?;
+    let mut resampler = Fft::<T>::new(from, to, chunk, 1, FixedSync::Both)?;
     if length == 0 {
-        return Ok(Audio { samples: Vec::new(), sample_rate });
+        return Ok(Vec::new());
     }
-    let input = InterleavedSlice::new(&audio.samples, 1, length).with_context(what)?;
-    let output = resampler.process_all(&input, length, None).with_context(what)?;
-    let mut samples = output.take_data();
-    samples.truncate((length * to).div_ceil(from));
-    Ok(Audio { samples, sample_rate })
+    let input = InterleavedSlice::new(samples, 1, length)?;
+    let mut changed = resampler.process_all(&input, length, None)?.take_data();
+    changed.truncate((length * to).div_ceil(from));
+    Ok(changed)
 }
 
 fn gcd(a: usize, b: usize) -> usize {
