@@ -168,6 +168,38 @@ impl InferenceProvider for AugmentProvider {
 
 /// The runner of `augment`: one file of audio for each utterance, speed and copy, and what was done
 /// to it. Choices depend on the seed and the new utterance's id alone.
+///
+/// ```
+/// use espnet3_par::stages::Augment;
+/// use espnet3_par::{EnvironmentProvider, Runner};
+/// use serde_json::json;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # // The header of a WAV file of 32000 bytes: 16-bit PCM, mono, 16 kHz.
+/// # let mut bytes = b"RIFF\x24\x7d\0\0WAVE\
+/// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
+/// #     data\0\x7d\0\0".to_vec();
+/// # bytes.resize(44 + 2 * 16_000, 1);
+/// # std::fs::write(folder.join("sound.wav"), bytes)?;
+/// // One second of a sound at 16 kHz.
+/// std::fs::write(folder.join("wav.scp"), "utt1 sound.wav\n")?;
+/// type Provider = <Augment as Runner>::Provider;
+/// // The section `augment:` of a config.
+/// let section = json!({
+///     "manifest": folder.join("wav.scp"),
+///     "speed_perturb_factors": [0.8, 1.0],
+///     "noise_scp": folder.join("wav.scp"),
+///     "noise_db_range": "10_20",
+/// });
+/// let provider: Provider = serde_json::from_value(section)?;
+/// assert_eq!(provider.num_items()?, 2);
+/// let slower = Augment::forward(0, &provider.build_env_local()?)?;
+/// assert_eq!(slower.get::<String>("utt_id")?, "sp0.8-utt1-aug1");
+/// assert_eq!(slower.get::<f64>("duration")?, 1.25);
+/// assert!((10.0..=20.0).contains(&slower.get::<f64>("snr")?));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct Augment;
 
 #[derive(Serialize)]
