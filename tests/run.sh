@@ -68,6 +68,8 @@ reference() {
     need_python
     log "numbers against the reference implementations"
     tests/reference/compare.sh
+    need sox sox
+    tests/reference/augment.sh
 }
 
 # What is handed to schedulers, read by what is not ours.

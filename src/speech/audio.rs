@@ -60,6 +60,28 @@ pub(crate) struct Decoded {
     pub total_frames: Option<u64>,
 }
 
+/// How long a file is, as its header says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Length {
+    /// Samples a channel; `None` where a program wrote the header before it knew.
+    pub frames: Option<u64>,
+    /// Frames per second.
+    pub sample_rate: u32,
+    pub channels: usize,
+}
+
+/// The length of the WAV, FLAC or NIST SPHERE file `path`, without decoding it.
+///
+/// # Errors
+/// Names the path and what is wrong: no such file, an unknown format, a damaged header.
+pub(crate) fn length(path: &Path) -> Result<Length> {
+    let length = || {
+        let (file, magic) = open(path)?;
+        if magic == *sphere::MAGIC { sphere::length(file) } else { decode::length(file, &magic) }
+    };
+    length().with_context(|| format!("failed to read audio `{}`", path.display()))
+}
+
 /// Reads `span` of the WAV, FLAC or NIST SPHERE file `path`, one channel of it (counted from 0) or
 /// the mean of all, at `sample_rate` Hz. Only the span is decoded where the format can seek.
 ///
@@ -94,6 +116,19 @@ pub fn read(path: &Path, span: Span, channel: Option<usize>, sample_rate: u32) -
 }
 
 fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio> {
+    let (file, magic) = open(path)?;
+    let decoded = if magic == *sphere::MAGIC {
+        sphere::read(file, span)?
+    } else {
+        decode::read(file, &magic, span)?
+    };
+    check_span(span, &decoded)?;
+    let sample_rate = decoded.sample_rate;
+    Ok(Audio { samples: mono(decoded, channel)?, sample_rate })
+}
+
+/// Opens a file that begins as one of the known formats does, and gives these four bytes.
+fn open(path: &Path) -> Result<(File, [u8; 4])> {
     let mut file = File::open(path)?;
     let mut magic = [0; 4];
     let length = file.metadata()?.len();
@@ -104,15 +139,11 @@ fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio>
         bail!("the file has only {length} bytes");
     }
     file.read_exact(&mut magic)?;
-    let decoded = match &magic {
-        sphere::MAGIC => sphere::read(file, span)?,
-        b"RIFF" | b"fLaC" => decode::read(file, &magic, span)?,
+    match &magic {
+        sphere::MAGIC | b"RIFF" | b"fLaC" => Ok((file, magic)),
         b"#!/b" => bail!("it is a script; a manifest must name the audio itself"),
         _ => bail!("neither WAV, FLAC nor NIST SPHERE: it starts with {:?}", lossy(&magic)),
-    };
-    check_span(span, &decoded)?;
-    let sample_rate = decoded.sample_rate;
-    Ok(Audio { samples: mono(decoded, channel)?, sample_rate })
+    }
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -238,6 +269,29 @@ mod tests {
             let worst = difference.fold(0.0, f32::max);
             assert!(worst < 2e-3, "{rate} Hz: off by {worst}");
         }
+    }
+
+    #[test]
+    fn the_length_is_in_the_header() {
+        let (_dir, path) = tone("a.wav", 8000, 0.5);
+        let found = length(&path).expect("a WAV file");
+        assert_eq!(found, Length { frames: Some(4000), sample_rate: 8000, channels: 1 });
+        let (_dir, path) = write("a.flac", include_bytes!("fixtures/tones.flac"));
+        let found = length(&path).expect("a FLAC file");
+        assert_eq!(found, Length { frames: Some(4000), sample_rate: 16000, channels: 2 });
+        let fields = "sample_count -i 9\nsample_rate -i 16000\nsample_byte_format -s2 01\n";
+        let (_dir, path) = write("a.sph", &sphere(fields, &[]));
+        let found = length(&path).expect("a SPHERE file");
+        assert_eq!(found, Length { frames: Some(9), sample_rate: 16000, channels: 1 });
+        // sox, into a pipe.
+        let mut piped = wav(&[1, 2, 3], 16000, 1);
+        piped[4..8].copy_from_slice(&0x7fff_f024_u32.to_le_bytes());
+        piped[40..44].copy_from_slice(&0x7fff_f000_u32.to_le_bytes());
+        let (_dir, path) = write("a.wav", &piped);
+        assert_eq!(length(&path).expect("a WAV file").frames, None);
+        let (_dir, path) = write("a.wav", b"text");
+        let error = format!("{:#}", length(&path).expect_err("no audio"));
+        assert!(error.ends_with("neither WAV, FLAC nor NIST SPHERE: it starts with \"text\""));
     }
 
     #[test]

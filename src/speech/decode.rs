@@ -13,7 +13,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Tr
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-use super::audio::{Decoded, Span, frames};
+use super::audio::{Decoded, Length, Span, frames};
 
 /// A WAV header that a program wrote into a pipe, before the length was known, says about 2 GiB
 /// (sox) or 4 GiB (ffmpeg).
@@ -26,12 +26,25 @@ pub(crate) fn read(file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
         .unwrap_or_else(|_| bail!("damaged header: the decoder gave up"))
 }
 
-fn decode_file(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
+/// What the header says of the length.
+pub(crate) fn length(file: File, magic: &[u8; 4]) -> Result<Length> {
+    catch_unwind(AssertUnwindSafe(|| Ok(open(file, magic)?.length)))
+        .unwrap_or_else(|_| bail!("damaged header: the decoder gave up"))
+}
+
+/// A file of which the header was read.
+struct Opened {
+    reader: Box<dyn FormatReader>,
+    track: Track,
+    length: Length,
+}
+
+fn open(mut file: File, magic: &[u8; 4]) -> Result<Opened> {
     file.rewind()?;
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut hint = Hint::new();
     hint.with_extension(if magic == b"fLaC" { "flac" } else { "wav" });
-    let mut reader = symphonia::default::get_probe()
+    let reader = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| anyhow!("damaged header: {}", words(&error)))?;
     let track = reader.default_track(TrackType::Audio).context("no audio in the file")?.clone();
@@ -39,13 +52,22 @@ fn decode_file(mut file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
     let parameters = parameters.context("the header does not say how the audio is coded")?;
     let sample_rate = parameters.sample_rate.context("the header gives no sample rate")?;
     let channels = parameters.channels.as_ref().map_or(1, Channels::count);
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
-        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
-
     let width = channels as u64 * u64::from(parameters.bits_per_sample.unwrap_or(16)).div_ceil(8);
     let known = |frames: &u64| magic == b"fLaC" || frames * width < UNKNOWN_LENGTH;
-    let total = track.num_frames.filter(known);
+    let frames = track.num_frames.filter(known);
+    Ok(Opened { reader, track, length: Length { frames, sample_rate, channels } })
+}
+
+fn decode_file(file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
+    let Opened { mut reader, track, length } = open(file, magic)?;
+    let Length { frames: total, sample_rate, channels } = length;
+    let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(
+            parameters.context("the header does not say how the audio is coded")?,
+            &AudioDecoderOptions::default().verify(true),
+        )
+        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
     let (start, end) = frames(span, sample_rate)?;
     let mut decoded = Decoded { samples: Vec::new(), channels, sample_rate, total_frames: total };
     if total.is_some_and(|total| start >= total) {

@@ -77,6 +77,7 @@
 
 pub mod ark;
 pub mod audio;
+pub(crate) mod convolve;
 mod decode;
 pub mod fbank;
 mod manifest;
@@ -84,7 +85,9 @@ mod manifest;
 mod manifest_tests;
 mod mel;
 pub mod npy;
-mod resample;
+pub(crate) mod pcm;
+pub(crate) mod power;
+pub(crate) mod resample;
 mod sphere;
 mod tables;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result, bail};
 
-use super::audio::{Decoded, Span, frames};
+use super::audio::{Decoded, Length, Span, frames};
 
 /// The first bytes of every SPHERE file.
 pub(crate) const MAGIC: &[u8; 4] = b"NIST";
@@ -27,6 +27,13 @@ struct Header {
     sample_rate: u32,
     coding: Coding,
     checksum: Option<u16>,
+}
+
+/// What the header says of the length.
+pub(crate) fn length(mut file: File) -> Result<Length> {
+    file.rewind()?;
+    let Header { frames, channels, sample_rate, .. } = read_header(&mut file)?;
+    Ok(Length { frames: Some(frames), sample_rate, channels })
 }
 
 /// Reads the frames of `span`. The checksum is of all samples, so it is verified when all are read.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::audio::{Length, Span};
 use super::{Audio, Utterance, audio, manifest};
 use crate::Dataset;
 use crate::checksum;
@@ -134,9 +135,28 @@ impl Utterances {
     /// # Errors
     /// As [`audio::read`].
     pub fn audio(&self, idx: u64) -> Result<Audio> {
-        let utterance = self.get(idx)?;
-        let path = self.locate(&utterance.path);
-        audio::read(&path, utterance.span, self.channel, self.sample_rate)
+        self.part(idx, self.get(idx)?.span)
+    }
+
+    /// As [`audio`](Self::audio), another part of the same file.
+    pub(crate) fn part(&self, idx: u64, span: Span) -> Result<Audio> {
+        let path = self.locate(&self.get(idx)?.path);
+        audio::read(&path, span, self.channel, self.sample_rate)
+    }
+
+    /// How long the file of utterance `idx` is, by its header.
+    pub(crate) fn length(&self, idx: u64) -> Result<Length> {
+        audio::length(&self.locate(&self.get(idx)?.path))
+    }
+
+    /// The utterances, and where their files are.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&Utterance, Cow<'_, Path>)> {
+        self.utterances.iter().map(|utterance| (utterance, self.locate(&utterance.path)))
+    }
+
+    /// Hz.
+    pub(crate) fn sample_rate(&self) -> u32 {
+        self.sample_rate
     }
 
     /// What a person calls utterance `idx`: `UTT_ID (PATH)`.

@@ -210,7 +210,7 @@ impl Runner for Fbank {
 
 /// An utterance id as a file name: bytes that a path would not take are `%XX`, so that no two ids
 /// share a file.
-fn file_name(utt_id: &str) -> String {
+pub(super) fn file_name(utt_id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+=@,".contains(&byte);
     let first_dot = utt_id.starts_with('.');
     let bytes = utt_id.bytes().enumerate();

@@ -4,6 +4,8 @@ use crate::Stage;
 use crate::spec::PYTHON;
 
 #[cfg(feature = "speech")]
+mod augment;
+#[cfg(feature = "speech")]
 mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
@@ -15,6 +17,8 @@ mod vad;
 
 pub(crate) use queue::{Jobs, QUEUE};
 
+#[cfg(feature = "speech")]
+pub use augment::Augment;
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
@@ -53,5 +57,7 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
+    #[cfg(feature = "speech")]
+    Stage::new::<Augment>("augment", "speed perturbation, rooms and noise into audio files"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];
