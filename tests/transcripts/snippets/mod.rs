@@ -4,13 +4,14 @@
 mod code;
 mod files;
 mod inference;
-mod oov;
+#[path = "../../../recipes/own_stage/src/main.rs"]
+mod own_stage;
 
 /// Every block of Rust in the document is one of these files.
 #[test]
 fn the_document_has_the_code_that_compiles() {
     let compiled = [
-        include_str!("oov.rs"),
+        include_str!("../../../recipes/own_stage/src/main.rs"),
         include_str!("files.rs"),
         include_str!("inference.rs"),
         include_str!("code.rs"),
