@@ -2,7 +2,7 @@
 # Compares the built-in stages with what they claim to equal, on AN4:
 #   vad            Silero's own silero_vad.onnx under onnxruntime, and Silero's own segment rules
 #   fbank          kaldi-native-fbank; its archives as kaldiio reads them
-#   collect_stats  numpy over the reference's features
+#   collect_stats  numpy over the reference's features; its cmvn.ark as kaldiio reads it
 # The references are installed from PyPI (CPU only, about 100 MB) into target/reference, once.
 #
 # usage: tests/reference/compare.sh [DIRECTORY]
