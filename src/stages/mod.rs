@@ -10,6 +10,7 @@ mod command;
 mod fbank;
 mod python;
 mod queue;
+mod score;
 #[cfg(feature = "candle")]
 mod vad;
 
@@ -19,6 +20,7 @@ pub(crate) use queue::{Jobs, QUEUE};
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
 pub use fbank::Fbank;
+pub use score::Score;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
 
@@ -53,5 +55,6 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
+    Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];
