@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::fault::Fault;
 use super::{decode, resample, sphere};
 
 /// Mono audio.
@@ -94,25 +95,59 @@ pub fn read(path: &Path, span: Span, channel: Option<usize>, sample_rate: u32) -
 }
 
 fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio> {
+    let (file, kind) = open(path)?;
+    let decoded = kind.decode(file, span)?;
+    let sample_rate = decoded.sample_rate;
+    Ok(Audio { samples: mono(decoded, channel)?, sample_rate })
+}
+
+/// The kinds of audio file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Wav,
+    Flac,
+    Sphere,
+}
+
+impl Kind {
+    /// The samples of `span`, as the file has them.
+    pub(crate) fn decode(self, file: File, span: Span) -> Result<Decoded> {
+        let decoded = match self {
+            Self::Sphere => sphere::read(file, span)?,
+            Self::Wav | Self::Flac => decode::read(file, self, span)?,
+        };
+        check_span(span, decoded.total_frames, decoded.sample_rate)?;
+        Ok(decoded)
+    }
+}
+
+/// Opens an audio file, and looks at its first bytes.
+pub(crate) fn open(path: &Path) -> Result<(File, Kind)> {
     let mut file = File::open(path)?;
     let mut magic = [0; 4];
     let length = file.metadata()?.len();
     if length == 0 {
-        bail!("the file is empty");
+        return Err(Fault::Empty.is("the file is empty"));
     }
     if length < 4 {
-        bail!("the file has only {length} bytes");
+        return Err(Fault::NotAudio.is(format!("the file has only {length} bytes")));
     }
     file.read_exact(&mut magic)?;
-    let decoded = match &magic {
-        sphere::MAGIC => sphere::read(file, span)?,
-        b"RIFF" | b"fLaC" => decode::read(file, &magic, span)?,
-        b"#!/b" => bail!("it is a script; a manifest must name the audio itself"),
-        _ => bail!("neither WAV, FLAC nor NIST SPHERE: it starts with {:?}", lossy(&magic)),
+    let kind = match &magic {
+        sphere::MAGIC => Kind::Sphere,
+        b"RIFF" => Kind::Wav,
+        b"fLaC" => Kind::Flac,
+        b"#!/b" => {
+            let message = "it is a script; a manifest must name the audio itself";
+            return Err(Fault::NotAudio.is(message));
+        }
+        _ => {
+            let start = lossy(&magic);
+            let message = format!("neither WAV, FLAC nor NIST SPHERE: it starts with {start:?}");
+            return Err(Fault::NotAudio.is(message));
+        }
     };
-    check_span(span, &decoded)?;
-    let sample_rate = decoded.sample_rate;
-    Ok(Audio { samples: mono(decoded, channel)?, sample_rate })
+    Ok((file, kind))
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -124,28 +159,30 @@ pub(crate) fn frames(span: Span, sample_rate: u32) -> Result<(u64, u64)> {
     let frame = |seconds: f64| (seconds * f64::from(sample_rate)).round() as u64;
     let (start, end) = (frame(span.start), span.end.map_or(u64::MAX, frame));
     if !(span.start >= 0.0 && span.start.is_finite()) || end <= start {
-        bail!(
+        return Err(Fault::Empty.is(format!(
             "the segment from {} s to {} s holds no audio",
             span.start,
             span.end.map_or_else(|| "the end".to_owned(), |end| end.to_string()),
-        );
+        )));
     }
     Ok((start, end))
 }
 
 /// Kaldi's extract-segments lets a segment end up to half a second after its recording
 /// (`--max-overshoot=0.5`), because segment times are rounded; so does this.
-fn check_span(span: Span, decoded: &Decoded) -> Result<()> {
+pub(crate) fn check_span(span: Span, total_frames: Option<u64>, sample_rate: u32) -> Result<()> {
     const MAX_OVERSHOOT: f64 = 0.5;
-    let Some(total) = decoded.total_frames else { return Ok(()) };
-    let seconds = total as f64 / f64::from(decoded.sample_rate);
+    let Some(total) = total_frames else { return Ok(()) };
+    let seconds = total as f64 / f64::from(sample_rate);
     if span.start > 0.0 && span.start >= seconds {
-        bail!("the segment starts at {} s, but the recording ends at {seconds} s", span.start);
+        return Err(Fault::BeyondTheEnd.is(format!(
+            "the segment starts at {} s, but the recording ends at {seconds} s",
+            span.start
+        )));
     }
     match span.end {
-        Some(end) if end > seconds + MAX_OVERSHOOT => {
-            bail!("the segment ends at {end} s, but the recording ends at {seconds} s")
-        }
+        Some(end) if end > seconds + MAX_OVERSHOOT => Err(Fault::BeyondTheEnd
+            .is(format!("the segment ends at {end} s, but the recording ends at {seconds} s"))),
         _ => Ok(()),
     }
 }

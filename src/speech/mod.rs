@@ -78,15 +78,17 @@
 pub mod ark;
 pub mod audio;
 mod decode;
+pub(crate) mod fault;
 pub mod fbank;
-mod manifest;
+pub(crate) mod inspect;
+pub(crate) mod manifest;
 #[cfg(test)]
 mod manifest_tests;
 mod mel;
 pub mod npy;
 mod resample;
 mod sphere;
-mod tables;
+pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utterances;
@@ -94,4 +96,5 @@ mod utterances;
 pub use audio::Audio;
 pub use fbank::Fbank;
 pub use manifest::Utterance;
+pub(crate) use utterances::locate;
 pub use utterances::{Source, Utterances};

@@ -135,7 +135,7 @@ impl Utterances {
     /// As [`audio::read`].
     pub fn audio(&self, idx: u64) -> Result<Audio> {
         let utterance = self.get(idx)?;
-        let path = self.locate(&utterance.path);
+        let path = locate(&self.folder, &utterance.path);
         audio::read(&path, utterance.span, self.channel, self.sample_rate)
     }
 
@@ -145,16 +145,16 @@ impl Utterances {
         let utterance = self.get(idx).ok()?;
         Some(format!("{} ({})", utterance.id, utterance.path.display()))
     }
+}
 
-    /// A relative path starts at the current directory, as in Kaldi; if nothing is there, at the
-    /// manifest's. Asked when the audio is read, since asking for all would touch every file.
-    fn locate<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
-        let beside = self.folder.join(path);
-        if path.is_relative() && !path.exists() && beside.exists() {
-            return Cow::Owned(beside);
-        }
-        Cow::Borrowed(path)
+/// A relative path starts at the current directory, as in Kaldi; if nothing is there, at the
+/// manifest's. Asked when the audio is read, since asking for all would touch every file.
+pub(crate) fn locate<'a>(folder: &Path, path: &'a Path) -> Cow<'a, Path> {
+    let beside = folder.join(path);
+    if path.is_relative() && !path.exists() && beside.exists() {
+        return Cow::Owned(beside);
     }
+    Cow::Borrowed(path)
 }
 
 impl Dataset for Utterances {

@@ -8,6 +8,8 @@ mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
 mod fbank;
+#[cfg(feature = "speech")]
+mod prepare;
 mod python;
 mod queue;
 mod score;
@@ -20,6 +22,8 @@ pub(crate) use queue::{Jobs, QUEUE};
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
 pub use fbank::Fbank;
+#[cfg(feature = "speech")]
+pub use prepare::Prepare;
 pub use score::Score;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
@@ -49,6 +53,11 @@ pub use vad::Vad;
 /// ```
 pub static STAGES: &[Stage] = &[
     Stage::outside(PYTHON, "`provider` and `runner`, classes in Python", python::load).taking_all(),
+    #[cfg(feature = "speech")]
+    Stage::new::<Prepare>(
+        "prepare",
+        "whether a corpus is whole; its good utterances and durations",
+    ),
     #[cfg(feature = "candle")]
     Stage::new::<Vad>("vad", "speech segments by Silero VAD"),
     #[cfg(feature = "speech")]

@@ -123,15 +123,15 @@ fn in_one<T: Eq>(reference: &[T], hypothesis: &[T], to: &mut Vec<Step>) {
 
 /// How much of the reference belongs to the first `half` of the hypothesis.
 fn split<T: Eq>(reference: &[T], hypothesis: &[T], half: usize) -> usize {
-    let left = errors(reference.iter(), hypothesis[..half].iter());
-    let right = errors(reference.iter().rev(), hypothesis[half..].iter().rev());
+    let left = errors(&reference.iter(), hypothesis[..half].iter());
+    let right = errors(&reference.iter().rev(), hypothesis[half..].iter().rev());
     let sums = left.iter().zip(right.iter().rev()).map(|(left, right)| left + right);
     sums.enumerate().min_by_key(|(_, errors)| *errors).map_or(0, |(at, _)| at)
 }
 
 /// Errors between each start of the reference and the whole hypothesis.
 fn errors<'a, T: Eq + 'a>(
-    reference: impl ExactSizeIterator<Item = &'a T> + Clone,
+    reference: &(impl ExactSizeIterator<Item = &'a T> + Clone),
     hypothesis: impl Iterator<Item = &'a T>,
 ) -> Vec<u32> {
     let mut row: Vec<u32> = (0..=reference.len() as u32).collect();
