@@ -110,6 +110,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// In one word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Flac => "flac",
+            Self::Sphere => "sphere",
+        }
+    }
+
     /// The samples of `span`, as the file has them.
     pub(crate) fn decode(self, file: File, span: Span) -> Result<Decoded> {
         let decoded = match self {

@@ -124,8 +124,9 @@ fn word(line: &str, nth: usize) -> Option<&str> {
 fn entries(path: &Path, lines: Vec<Parsed>) -> Vec<Entry> {
     let file: Arc<Path> = Arc::from(path);
     let mut seen: HashMap<String, usize> = HashMap::with_capacity(lines.len());
-    let entry = |Parsed { line, id, recording, utterance }| {
-        let utterance = utterance.and_then(|utterance: Utterance| {
+    let entry = |Parsed { line, id, recording, utterance }: Parsed| {
+        let id = utterance.as_ref().ok().map(|utterance| utterance.id.clone()).or(id);
+        let utterance = utterance.and_then(|utterance| {
             if let Some(first) = seen.get(&utterance.id) {
                 let message = format!("utterance `{}` was already on line {first}", utterance.id);
                 return Err(Fault::DuplicateId.is(message));
@@ -177,13 +178,12 @@ fn cut(recordings: Vec<Entry>, manifest: &Path, segments: &Path) -> Result<Vec<E
         };
         let path = match paths.get(recording) {
             Some(Some(path)) => path.clone(),
-            Some(None) => {
-                let message = format!("recording `{recording}` is wrong in {}", manifest.display());
-                return Err(Fault::NoRecording.is(message));
-            }
-            None => {
-                let message = format!("no recording `{recording}` in {}", manifest.display());
-                return Err(Fault::NoRecording.is(message));
+            found => {
+                let manifest = manifest.display();
+                return Err(Fault::NoRecording.is(match found {
+                    Some(_) => format!("recording `{recording}` is wrong in {manifest}"),
+                    None => format!("no recording `{recording}` in {manifest}"),
+                }));
             }
         };
         let start = seconds(start)?;

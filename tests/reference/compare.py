@@ -1,4 +1,4 @@
-"""Compares results of the stages vad, fbank and collect_stats with reference implementations.
+"""Compares results of the stages prepare, vad, fbank and collect_stats with reference implementations.
 
 usage: compare.py WAV_SCP SILERO_VAD_ONNX EXP_DIR
 """
@@ -73,6 +73,11 @@ def main(scp, model, exp):
 
     archives = kaldiio.load_scp(str(Path(exp) / "ark" / "feats.scp"))
     assert list(archives) == list(paths), f"feats.scp: not the utterances of {scp}"
+
+    table = (Path(exp) / "prepare" / "data" / "utt2dur").read_text().splitlines()
+    durations = {key: float(value) for key, value in map(str.split, table)}
+    expected = {utt_id: len(read_sphere(path)) / RATE for utt_id, path in paths.items()}
+    assert durations == expected, f"utt2dur: {durations}, reference {expected}"
 
     vad_difference = fbank_difference = seconds = vad_time = fbank_time = 0
     segments_equal, frames = True, []

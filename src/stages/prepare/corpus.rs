@@ -58,7 +58,9 @@ impl Corpus {
         let mut items = Vec::with_capacity(entries.len());
         let mut known = HashSet::new();
         for entry in entries {
-            let more = rows.remove(&entry.line).unwrap_or_default();
+            // Lines of segments have no row.
+            let of_manifest = entry.recording.is_none();
+            let more = rows.remove(&entry.line).filter(|_| of_manifest).unwrap_or_default();
             known.extend(entry.id.clone());
             let mut item = Item::of(entry, more);
             if item.utterance.is_some() {

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::Good;
+use super::good::Good;
 use crate::collect::write_own;
 
 /// Writes the folder `data` of the run directory. `all` is in the order of utterance ids.

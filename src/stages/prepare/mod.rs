@@ -1,7 +1,9 @@
 //! The stage `prepare`: whether a corpus is what it should be, before anything is run on it.
 
+mod check;
 mod corpus;
 mod data_dir;
+mod good;
 mod report;
 mod tables;
 #[cfg(test)]
@@ -10,17 +12,17 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::checksum::sha256;
-use crate::speech::audio::Kind;
-use crate::speech::fault::Fault;
-use crate::speech::inspect::{Inspected, inspect};
+use crate::speech::audio::Span;
+use crate::speech::locate;
 use crate::speech::manifest::segments_beside;
-use crate::speech::{Utterance, locate};
 use crate::{Env, InferenceProvider, Record, Runner};
+use check::look_at;
 use corpus::Corpus;
+use good::Good;
 
 /// The parameters of `prepare`, the section of that name.
 #[derive(Debug, Clone, Deserialize)]
@@ -94,10 +96,11 @@ impl InferenceProvider for PrepareProvider {
         let manifest = self.manifest();
         let mut inputs = json!({"manifest": sha256(&manifest)?});
         let segments = self.segments.clone().or_else(|| segments_beside(&manifest));
-        let tables = self.tables().into_iter().flatten().filter(|path| path.is_file());
-        for path in segments.into_iter().chain(tables) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            inputs[name] = sha256(&path)?.into();
+        let tables = ["text", "utt2spk", "spk2utt"].into_iter().zip(self.tables());
+        for (name, path) in tables.chain([("segments", segments)]) {
+            if let Some(path) = path.filter(|path| path.is_file()) {
+                inputs[name] = sha256(&path)?.into();
+            }
         }
         Ok(inputs)
     }
@@ -132,34 +135,6 @@ impl InferenceProvider for PrepareProvider {
 /// ```
 pub struct Prepare;
 
-/// A good utterance.
-#[derive(Serialize, Deserialize)]
-struct Good {
-    utt_id: String,
-    path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<f64>,
-    duration: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recording: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recording_duration: Option<f64>,
-    sample_rate: u32,
-    num_channels: usize,
-    format: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    speaker: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    /// Fields of the manifest's row.
-    #[serde(flatten)]
-    more: Map<String, Value>,
-}
-
 impl Runner for Prepare {
     type Provider = PrepareProvider;
 
@@ -178,7 +153,9 @@ impl Runner for Prepare {
         let seconds = |frames: u64| frames as f64 / f64::from(found.sample_rate);
         let (start, duration) = (utterance.span.start, seconds(found.frames));
         let recording_duration = found.total_frames.map(seconds);
-        let cut = utterance.span != Default::default() || item.recording.is_some();
+        let last = recording_duration.unwrap_or(start + duration);
+        let end = utterance.span.end.map_or(last, |end| end.min(last));
+        let cut = utterance.span != Span::default() || item.recording.is_some();
         let mut warnings = item.warnings.clone();
         if found.silent {
             warnings.push("all samples are zero");
@@ -190,13 +167,13 @@ impl Runner for Prepare {
             utt_id: utterance.id.clone(),
             path: path.to_string_lossy().into_owned(),
             start: cut.then_some(start),
-            end: cut.then_some(start + duration),
+            end: cut.then_some(end),
             duration,
             recording: item.recording.clone(),
             recording_duration: recording_duration.filter(|_| item.recording.is_some()),
             sample_rate: found.sample_rate,
             num_channels: found.num_channels,
-            format: format(found.kind).to_owned(),
+            format: found.kind.name().to_owned(),
             text: item.text.clone(),
             speaker: item.speaker.clone(),
             warnings: warnings.into_iter().map(str::to_owned).collect(),
@@ -220,48 +197,5 @@ impl Runner for Prepare {
         all.sort_by(|a, b| a.utt_id.cmp(&b.utt_id));
         data_dir::write(&all, output_dir)?;
         report::write(&all, output_dir)
-    }
-}
-
-/// What the audio is; its faults join the others.
-fn look_at(
-    path: &Path,
-    utterance: &Utterance,
-    params: &PrepareProvider,
-    faults: &mut Vec<(Fault, String)>,
-) -> Option<Inspected> {
-    let found = match inspect(path, utterance.span, params.decode) {
-        Ok(found) => found,
-        Err(error) => {
-            faults.push((Fault::of(&error, Fault::Damaged), format!("{error:#}")));
-            return None;
-        }
-    };
-    let Inspected { sample_rate, num_channels, frames, .. } = found;
-    let mut wrong = |fault, is: String, wanted: String| {
-        faults.push((fault, format!("{is}, and not {wanted}")));
-    };
-    if let Some(wanted) = params.sample_rate.filter(|wanted| *wanted != sample_rate) {
-        wrong(Fault::WrongSampleRate, format!("{sample_rate} Hz"), format!("{wanted} Hz"));
-    }
-    if let Some(wanted) = params.num_channels.filter(|wanted| *wanted != num_channels) {
-        wrong(Fault::WrongNumChannels, num_channels.to_string(), wanted.to_string());
-    }
-    let seconds = frames as f64 / f64::from(sample_rate.max(1));
-    if frames == 0 {
-        faults.push((Fault::Empty, "no samples".to_owned()));
-    } else if let Some(shortest) = params.min_wav_duration.filter(|limit| seconds < *limit) {
-        wrong(Fault::TooShort, format!("{seconds} s"), format!("{shortest} s at least"));
-    } else if let Some(longest) = params.max_wav_duration.filter(|limit| seconds > *limit) {
-        wrong(Fault::TooLong, format!("{seconds} s"), format!("{longest} s at most"));
-    }
-    Some(found)
-}
-
-fn format(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Wav => "wav",
-        Kind::Flac => "flac",
-        Kind::Sphere => "sphere",
     }
 }

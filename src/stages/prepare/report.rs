@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Good;
+use super::good::Good;
 use crate::collect::{failed, write_own};
 use crate::item_error::{ErrorKind, ItemError};
 use crate::speech::fault::Fault;
@@ -110,20 +110,16 @@ fn text(report: &Value, faults: &Kinds, warnings: &Kinds) -> String {
     const BAR: f64 = 40.0;
     let mut text = String::new();
     let number = |value: &Value| value.as_f64().unwrap_or_default();
-    let _ = writeln!(
-        text,
-        "{} good, {} broken; {:.2} hours",
-        report["good"],
-        report["broken"],
-        number(&report["seconds"]) / 3600.0
-    );
+    let (good, broken, seconds) = (&report["good"], &report["broken"], number(&report["seconds"]));
+    let hours = seconds / 3600.0;
+    let _ = writeln!(text, "{good} good, {broken} broken; {seconds:.1} s, {hours:.2} hours");
     for (name, of) in [("sample_rates", "Hz"), ("num_channels", "channels"), ("formats", "")] {
         for (value, count) in report[name].as_object().into_iter().flatten() {
             let what = format!("{value} {of}");
             let _ = writeln!(text, "  {:24} {count:>8}", what.trim_end());
         }
     }
-    for name in ["speakers", "recordings"] {
+    for name in ["speakers", "recordings"].into_iter().filter(|name| report[*name] != 0) {
         let _ = writeln!(text, "  {name:24} {:>8}", report[name]);
     }
     let durations = &report["durations"];
@@ -133,7 +129,8 @@ fn text(report: &Value, faults: &Kinds, warnings: &Kinds) -> String {
     }
     let bins = durations["histogram"].as_array().map(Vec::as_slice).unwrap_or_default();
     let most = bins.iter().map(|bin| number(&bin["count"])).fold(1.0, f64::max);
-    for bin in bins {
+    let last = bins.iter().rposition(|bin| bin["count"] != 0).map_or(0, |last| last + 1);
+    for bin in &bins[..last] {
         let to = bin["to"].as_f64().map_or("…".to_owned(), |to| to.to_string());
         let bar = "#".repeat((BAR * number(&bin["count"]) / most).ceil() as usize);
         let range = format!("{} to {to}", number(&bin["from"]));

@@ -175,7 +175,8 @@ fn errors_and_warnings(folder: &Path) -> Value {
 fn rows_of_manifests_are_kept() {
     let jsonl = "{\"id\": \"a\", \"audio\": \"good.wav\", \"text\": \"A\", \"lang\": \"en\", \
                  \"sample_rate\": 1, \"idx\": 3}\n{\"id\": \"b\", \"audio\": \"good.wav\", \
-                 \"offset\": 1, \"duration\": 0.5, \"text\": \" \"}\n{\"id\": \"c\"\n";
+                 \"offset\": 1, \"duration\": 0.5, \"text\": \" \"}\n{\"id\": \"c\"\n\
+                 {\"id\": \"a\", \"wav\": \"good.wav\"}\n";
     let tsv = "utt_id\tpath\ttext\tlang\na\tgood.wav\tA\ten\nb\tgood.wav\t\t\n";
     let folder = folder(&[("a.jsonl", jsonl), ("a.tsv", tsv), ("b.tsv", "a\tgood.wav\tA\n")]);
     let record = |more: Value| {
@@ -192,6 +193,8 @@ fn rows_of_manifests_are_kept() {
     assert_eq!(found[2].0, "a.jsonl:3");
     let why = found[2].1.as_ref().expect_err("half a line");
     assert!(why.starts_with("malformed line: a.jsonl:3: EOF"), "{why}");
+    let twice = "duplicate id: a.jsonl:4: utterance `a` was already on line 1".to_owned();
+    assert_eq!(found[3], ("a".to_owned(), Err(twice)));
     let found = outcomes(folder.path(), &json!({"manifest": "a.tsv"}));
     assert_eq!((&found[0].1, &found[1].1), (&record(json!({"lang": "en"})), &empty));
     let found = outcomes(folder.path(), &json!({"manifest": "b.tsv"}));
@@ -262,7 +265,7 @@ fn merge_writes_a_data_directory_that_is_whole() {
     assert_eq!(report["faults"], json!({"beyond the end": beyond}));
     assert_eq!(report["durations"]["histogram"][1], json!({"from": 1.0, "to": 2.0, "count": 1}));
     let text = read("report.txt").expect("a report");
-    assert!(text.starts_with("3 good, 1 broken; 0.00 hours\n"), "{text}");
+    assert!(text.starts_with("3 good, 1 broken; 2.2 s, 0.00 hours\n"), "{text}");
     assert!(text.contains("\n  beyond the end                  1  s-x (good.wav)\n"), "{text}");
 }
 
