@@ -241,6 +241,14 @@ fn read_undone(
     Ok(())
 }
 
+/// The items of a collected run that have no record, in index order: for a stage's `merge`.
+///
+/// # Errors
+/// When the run directory's `errors.jsonl` cannot be read.
+pub(crate) fn failed(output_dir: &Path) -> Result<Vec<ItemError>> {
+    read_errors(output_dir, false)
+}
+
 fn read_errors(folder: &Path, torn: bool) -> Result<Vec<ItemError>> {
     let mut lines = match plain_file::open(&folder.join(ERRORS)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -68,6 +68,7 @@ reference() {
     need_python
     log "numbers against the reference implementations"
     tests/reference/compare.sh
+    tests/reference/score.sh
     need sox sox
     tests/reference/augment.sh
 }

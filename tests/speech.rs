@@ -173,3 +173,75 @@ fn audio_that_is_none() {
         .collect();
     assert_eq!(frames, [98, 98]);
 }
+
+/// `prepare` finds what is broken in a corpus, whose other utterances the next stages then take without
+/// a word; `score` scores what was recognised of them.
+#[test]
+fn a_corpus_with_broken_files_is_prepared_and_used() {
+    let folder = recipe();
+    let data = folder.path().join("data");
+    let (mut scp, mut text, mut utt2spk) = (String::new(), String::new(), String::new());
+    for nth in 0..300 {
+        let name = ["one", "two", "three"][nth % 3];
+        scp += &format!("s{}-{nth:03} data/{name}.flac\n", nth % 2);
+        text += &format!("s{}-{nth:03} {name} of them\n", nth % 2);
+        utt2spk += &format!("s{}-{nth:03} s{}\n", nth % 2, nth % 2);
+    }
+    let flac = fs::read(data.join("two.flac")).expect("reads");
+    fs::write(data.join("cut.flac"), &flac[..flac.len() / 2]).expect("writes");
+    fs::write(data.join("empty.wav"), "").expect("writes");
+    fs::write(data.join("text.wav"), "hello, this is no audio\n").expect("writes");
+    fs::write(data.join("slow.wav"), wav(8_000, &[100; 8_000])).expect("writes");
+    let broken = [
+        ("s1-007", "cut.flac", "truncated"),
+        ("s0-050", "empty.wav", "empty"),
+        ("s1-111", "text.wav", "not audio"),
+        ("s0-222", "slow.wav", "wrong sample rate"),
+        ("s1-299", "lost.wav", "missing file"),
+    ];
+    for (utt_id, file, _) in broken {
+        let line = scp.lines().find(|line| line.starts_with(utt_id)).expect("a line").to_owned();
+        scp = scp.replace(&line, &format!("{utt_id} data/{file}"));
+    }
+    scp += "s0-004 data/one.flac\n";
+    for (name, table) in [("wav.scp", &scp), ("text", &text), ("utt2spk", &utt2spk)] {
+        fs::write(data.join(name), table).expect("writes");
+    }
+    let conf = "stage: prepare\noutput_dir: exp/${stage}\nprepare: {manifest: data, sample_rate: 16000}\n\
+                fbank: {manifest: exp/prepare/data/wav.scp}\n\
+                score: {ref: exp/prepare/data/text, hyp: hyp}\n";
+    fs::write(folder.path().join("conf/all.yaml"), conf).expect("writes");
+    let output = call(folder.path(), &["run", "conf/all.yaml"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let run = folder.path().join("exp/prepare");
+    let errors = lines(&run.join("errors.jsonl"));
+    let found: Vec<_> = errors
+        .iter()
+        .filter_map(|error| {
+            let (item, why) = (error["item"].as_str()?, error["error"].as_str()?);
+            Some((item.split(' ').next()?, why.split(": ").next()?))
+        })
+        .collect();
+    let mut wanted: Vec<_> = broken.map(|(utt_id, _, why)| (utt_id, why)).into();
+    wanted.push(("s0-004", "duplicate id"));
+    assert_eq!(found, wanted);
+    let report = fs::read_to_string(run.join("report.txt")).expect("is there");
+    assert!(report.starts_with("295 good, 6 broken; 0.0"), "{report}");
+
+    let output = call(folder.path(), &["run", "conf/all.yaml", "--stage", "fbank"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let frames = fs::read_to_string(folder.path().join("exp/fbank/utt2num_frames"));
+    assert_eq!(frames.expect("is there").lines().count(), 295);
+
+    // One hypothesis is wrong, one is missing.
+    let good = fs::read_to_string(run.join("data/text")).expect("is there");
+    let hyp = good.replace("s0-000 one of them\n", "s0-000 one of then\n");
+    let hyp = hyp.replace("s1-001 two of them\n", "");
+    fs::write(folder.path().join("hyp"), hyp).expect("writes");
+    let output = call(folder.path(), &["run", "conf/all.yaml", "--stage", "score"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let result = fs::read_to_string(folder.path().join("exp/score/result.txt")).expect("is there");
+    assert!(result.starts_with("%WER 0.45 [ 4 / 885, 0 ins, 3 del, 1 sub ]\n"), "{result}");
+    assert!(result.contains("| s1      |   147      441 |   99.3    0.0    0.7 "), "{result}");
+    assert!(result.contains("no hypothesis, counted as deletions: 1 (s1-001)\n"), "{result}");
+}

@@ -39,6 +39,23 @@ pub fn entry(key: &str, features: &Features) -> (Vec<u8>, usize) {
     (bytes, skip)
 }
 
+/// A matrix of doubles as a file of its own, without a key: `WriteKaldiObject` in Kaldi's
+/// `util/kaldi-io.h`. `values` has `rows` rows, one after another.
+///
+/// # Panics
+/// If there are 2^31 columns.
+#[must_use]
+pub(crate) fn matrix_of_doubles(values: &[f64], rows: usize) -> Vec<u8> {
+    let mut bytes = b"\0BDM ".to_vec();
+    for size in [rows, values.len() / rows] {
+        bytes.push(4);
+        let size = i32::try_from(size).expect("a matrix of 2^31 columns would not fit in memory");
+        bytes.extend_from_slice(&size.to_le_bytes());
+    }
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

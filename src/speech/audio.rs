@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::fault::Fault;
 use super::{decode, resample, sphere};
 
 /// Mono audio.
@@ -60,28 +61,6 @@ pub(crate) struct Decoded {
     pub total_frames: Option<u64>,
 }
 
-/// How long a file is, as its header says.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Length {
-    /// Samples a channel; `None` where a program wrote the header before it knew.
-    pub frames: Option<u64>,
-    /// Frames per second.
-    pub sample_rate: u32,
-    pub channels: usize,
-}
-
-/// The length of the WAV, FLAC or NIST SPHERE file `path`, without decoding it.
-///
-/// # Errors
-/// Names the path and what is wrong: no such file, an unknown format, a damaged header.
-pub(crate) fn length(path: &Path) -> Result<Length> {
-    let length = || {
-        let (file, magic) = open(path)?;
-        if magic == *sphere::MAGIC { sphere::length(file) } else { decode::length(file, &magic) }
-    };
-    length().with_context(|| format!("failed to read audio `{}`", path.display()))
-}
-
 /// Reads `span` of the WAV, FLAC or NIST SPHERE file `path`, one channel of it (counted from 0) or
 /// the mean of all, at `sample_rate` Hz. Only the span is decoded where the format can seek.
 ///
@@ -116,34 +95,68 @@ pub fn read(path: &Path, span: Span, channel: Option<usize>, sample_rate: u32) -
 }
 
 fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio> {
-    let (file, magic) = open(path)?;
-    let decoded = if magic == *sphere::MAGIC {
-        sphere::read(file, span)?
-    } else {
-        decode::read(file, &magic, span)?
-    };
-    check_span(span, &decoded)?;
+    let (file, kind) = open(path)?;
+    let decoded = kind.decode(file, span)?;
     let sample_rate = decoded.sample_rate;
     Ok(Audio { samples: mono(decoded, channel)?, sample_rate })
 }
 
-/// Opens a file that begins as one of the known formats does, and gives these four bytes.
-fn open(path: &Path) -> Result<(File, [u8; 4])> {
+/// The kinds of audio file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Wav,
+    Flac,
+    Sphere,
+}
+
+impl Kind {
+    /// In one word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Flac => "flac",
+            Self::Sphere => "sphere",
+        }
+    }
+
+    /// The samples of `span`, as the file has them.
+    pub(crate) fn decode(self, file: File, span: Span) -> Result<Decoded> {
+        let decoded = match self {
+            Self::Sphere => sphere::read(file, span)?,
+            Self::Wav | Self::Flac => decode::read(file, self, span)?,
+        };
+        check_span(span, decoded.total_frames, decoded.sample_rate)?;
+        Ok(decoded)
+    }
+}
+
+/// Opens an audio file, and looks at its first bytes.
+pub(crate) fn open(path: &Path) -> Result<(File, Kind)> {
     let mut file = File::open(path)?;
     let mut magic = [0; 4];
     let length = file.metadata()?.len();
     if length == 0 {
-        bail!("the file is empty");
+        return Err(Fault::Empty.is("the file is empty"));
     }
     if length < 4 {
-        bail!("the file has only {length} bytes");
+        return Err(Fault::NotAudio.is(format!("the file has only {length} bytes")));
     }
     file.read_exact(&mut magic)?;
-    match &magic {
-        sphere::MAGIC | b"RIFF" | b"fLaC" => Ok((file, magic)),
-        b"#!/b" => bail!("it is a script; a manifest must name the audio itself"),
-        _ => bail!("neither WAV, FLAC nor NIST SPHERE: it starts with {:?}", lossy(&magic)),
-    }
+    let kind = match &magic {
+        sphere::MAGIC => Kind::Sphere,
+        b"RIFF" => Kind::Wav,
+        b"fLaC" => Kind::Flac,
+        b"#!/b" => {
+            let message = "it is a script; a manifest must name the audio itself";
+            return Err(Fault::NotAudio.is(message));
+        }
+        _ => {
+            let start = lossy(&magic);
+            let message = format!("neither WAV, FLAC nor NIST SPHERE: it starts with {start:?}");
+            return Err(Fault::NotAudio.is(message));
+        }
+    };
+    Ok((file, kind))
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -155,28 +168,30 @@ pub(crate) fn frames(span: Span, sample_rate: u32) -> Result<(u64, u64)> {
     let frame = |seconds: f64| (seconds * f64::from(sample_rate)).round() as u64;
     let (start, end) = (frame(span.start), span.end.map_or(u64::MAX, frame));
     if !(span.start >= 0.0 && span.start.is_finite()) || end <= start {
-        bail!(
+        return Err(Fault::Empty.is(format!(
             "the segment from {} s to {} s holds no audio",
             span.start,
             span.end.map_or_else(|| "the end".to_owned(), |end| end.to_string()),
-        );
+        )));
     }
     Ok((start, end))
 }
 
 /// Kaldi's extract-segments lets a segment end up to half a second after its recording
 /// (`--max-overshoot=0.5`), because segment times are rounded; so does this.
-fn check_span(span: Span, decoded: &Decoded) -> Result<()> {
+pub(crate) fn check_span(span: Span, total_frames: Option<u64>, sample_rate: u32) -> Result<()> {
     const MAX_OVERSHOOT: f64 = 0.5;
-    let Some(total) = decoded.total_frames else { return Ok(()) };
-    let seconds = total as f64 / f64::from(decoded.sample_rate);
+    let Some(total) = total_frames else { return Ok(()) };
+    let seconds = total as f64 / f64::from(sample_rate);
     if span.start > 0.0 && span.start >= seconds {
-        bail!("the segment starts at {} s, but the recording ends at {seconds} s", span.start);
+        return Err(Fault::BeyondTheEnd.is(format!(
+            "the segment starts at {} s, but the recording ends at {seconds} s",
+            span.start
+        )));
     }
     match span.end {
-        Some(end) if end > seconds + MAX_OVERSHOOT => {
-            bail!("the segment ends at {end} s, but the recording ends at {seconds} s")
-        }
+        Some(end) if end > seconds + MAX_OVERSHOOT => Err(Fault::BeyondTheEnd
+            .is(format!("the segment ends at {end} s, but the recording ends at {seconds} s"))),
         _ => Ok(()),
     }
 }
@@ -269,29 +284,6 @@ mod tests {
             let worst = difference.fold(0.0, f32::max);
             assert!(worst < 2e-3, "{rate} Hz: off by {worst}");
         }
-    }
-
-    #[test]
-    fn the_length_is_in_the_header() {
-        let (_dir, path) = tone("a.wav", 8000, 0.5);
-        let found = length(&path).expect("a WAV file");
-        assert_eq!(found, Length { frames: Some(4000), sample_rate: 8000, channels: 1 });
-        let (_dir, path) = write("a.flac", include_bytes!("fixtures/tones.flac"));
-        let found = length(&path).expect("a FLAC file");
-        assert_eq!(found, Length { frames: Some(4000), sample_rate: 16000, channels: 2 });
-        let fields = "sample_count -i 9\nsample_rate -i 16000\nsample_byte_format -s2 01\n";
-        let (_dir, path) = write("a.sph", &sphere(fields, &[]));
-        let found = length(&path).expect("a SPHERE file");
-        assert_eq!(found, Length { frames: Some(9), sample_rate: 16000, channels: 1 });
-        // sox, into a pipe.
-        let mut piped = wav(&[1, 2, 3], 16000, 1);
-        piped[4..8].copy_from_slice(&0x7fff_f024_u32.to_le_bytes());
-        piped[40..44].copy_from_slice(&0x7fff_f000_u32.to_le_bytes());
-        let (_dir, path) = write("a.wav", &piped);
-        assert_eq!(length(&path).expect("a WAV file").frames, None);
-        let (_dir, path) = write("a.wav", b"text");
-        let error = format!("{:#}", length(&path).expect_err("no audio"));
-        assert!(error.ends_with("neither WAV, FLAC nor NIST SPHERE: it starts with \"text\""));
     }
 
     #[test]

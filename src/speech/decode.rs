@@ -13,37 +13,63 @@ use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Tr
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-use super::audio::{Decoded, Length, Span, frames};
+use super::audio::{Decoded, Kind, Span, frames};
+use super::fault::Fault;
 
 /// A WAV header that a program wrote into a pipe, before the length was known, says about 2 GiB
 /// (sox) or 4 GiB (ffmpeg).
 const UNKNOWN_LENGTH: u64 = 0x7fff_0000;
 
+/// Bytes before the samples of a WAV file, at least.
+const WAV_HEADER: u64 = 44;
+
 /// Decodes the frames of `span`; damage is an error, not a gap.
-pub(crate) fn read(file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
-    // Built with overflow checks, symphonia panics at some damaged headers.
-    catch_unwind(AssertUnwindSafe(|| decode_file(file, magic, span)))
+pub(crate) fn read(file: File, kind: Kind, span: Span) -> Result<Decoded> {
+    guarded(|| decode_file(file, kind, span))
+}
+
+/// Reads the header alone: no samples. A WAV file that is shorter than its header says is an error;
+/// of a FLAC file nobody can tell.
+pub(crate) fn header(file: File, kind: Kind) -> Result<Decoded> {
+    let length = file.metadata()?.len();
+    guarded(|| {
+        let Opened { channels, sample_rate, width, mut total_frames, .. } = open(file, kind)?;
+        if kind == Kind::Wav {
+            let there = length.saturating_sub(WAV_HEADER) / width;
+            let total = *total_frames.get_or_insert(there);
+            if total > there {
+                let message = format!("the file ends early: {there} of {total} samples are there");
+                return Err(Fault::Truncated.is(message));
+            }
+        }
+        Ok(Decoded { samples: Vec::new(), channels, sample_rate, total_frames })
+    })
+}
+
+/// Built with overflow checks, symphonia panics at some damaged headers.
+fn guarded(work: impl FnOnce() -> Result<Decoded>) -> Result<Decoded> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| bail!("damaged header: the decoder gave up"))
 }
 
-/// What the header says of the length.
-pub(crate) fn length(file: File, magic: &[u8; 4]) -> Result<Length> {
-    catch_unwind(AssertUnwindSafe(|| Ok(open(file, magic)?.length)))
-        .unwrap_or_else(|_| bail!("damaged header: the decoder gave up"))
-}
-
-/// A file of which the header was read.
+/// A file whose header was read.
 struct Opened {
     reader: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
     track: Track,
-    length: Length,
+    channels: usize,
+    sample_rate: u32,
+    /// Bytes of a frame, where it is PCM.
+    width: u64,
+    /// Where the header says.
+    total_frames: Option<u64>,
 }
 
-fn open(mut file: File, magic: &[u8; 4]) -> Result<Opened> {
+fn open(mut file: File, kind: Kind) -> Result<Opened> {
     file.rewind()?;
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let mut hint = Hint::new();
-    hint.with_extension(if magic == b"fLaC" { "flac" } else { "wav" });
+    hint.with_extension(if kind == Kind::Flac { "flac" } else { "wav" });
     let reader = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| anyhow!("damaged header: {}", words(&error)))?;
@@ -52,22 +78,20 @@ fn open(mut file: File, magic: &[u8; 4]) -> Result<Opened> {
     let parameters = parameters.context("the header does not say how the audio is coded")?;
     let sample_rate = parameters.sample_rate.context("the header gives no sample rate")?;
     let channels = parameters.channels.as_ref().map_or(1, Channels::count);
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
+        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
     let width = channels as u64 * u64::from(parameters.bits_per_sample.unwrap_or(16)).div_ceil(8);
-    let known = |frames: &u64| magic == b"fLaC" || frames * width < UNKNOWN_LENGTH;
-    let frames = track.num_frames.filter(known);
-    Ok(Opened { reader, track, length: Length { frames, sample_rate, channels } })
+    let width = width.max(1);
+    let known = |frames: &u64| kind == Kind::Flac || frames * width < UNKNOWN_LENGTH;
+    let total_frames = track.num_frames.filter(known);
+    Ok(Opened { reader, decoder, track, channels, sample_rate, width, total_frames })
 }
 
-fn decode_file(file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
-    let Opened { mut reader, track, length } = open(file, magic)?;
-    let Length { frames: total, sample_rate, channels } = length;
-    let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
-    let mut decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(
-            parameters.context("the header does not say how the audio is coded")?,
-            &AudioDecoderOptions::default().verify(true),
-        )
-        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
+fn decode_file(file: File, kind: Kind, span: Span) -> Result<Decoded> {
+    let Opened { mut reader, mut decoder, track, channels, sample_rate, total_frames, .. } =
+        open(file, kind)?;
+    let total = total_frames;
     let (start, end) = frames(span, sample_rate)?;
     let mut decoded = Decoded { samples: Vec::new(), channels, sample_rate, total_frames: total };
     if total.is_some_and(|total| start >= total) {
@@ -77,7 +101,9 @@ fn decode_file(file: File, magic: &[u8; 4], span: Span) -> Result<Decoded> {
     let frames = decode(reader.as_mut(), decoder.as_mut(), &track, wanted, &mut decoded.samples)?;
     if wanted.1 != u64::MAX && frames < wanted.1 - start {
         let total = total.unwrap_or(wanted.1);
-        bail!("the file ends early: {} of {total} samples could be read", start + frames);
+        let read = start + frames;
+        let message = format!("the file ends early: {read} of {total} samples could be read");
+        return Err(Fault::Truncated.is(message));
     }
     // FLAC carries the MD5 of all its samples.
     if start == 0 && total == Some(frames) && decoder.finalize().verify_ok == Some(false) {

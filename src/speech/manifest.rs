@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::audio::Span;
+use super::fault::Fault;
 use super::tables;
 use crate::lines::read_text;
 
@@ -39,6 +40,19 @@ pub struct Utterance {
     pub duration: Option<f64>,
 }
 
+/// A line of a manifest: its utterance, or what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The manifest, or its segments.
+    pub file: Arc<Path>,
+    pub line: usize,
+    /// The utterance, or the recording where that is wrong; not known of every malformed line.
+    pub id: Option<String>,
+    /// What the utterance is cut from, where there are segments.
+    pub recording: Option<String>,
+    pub utterance: Result<Utterance>,
+}
+
 /// Reads the manifest `path`. `*.jsonl` and `*.json` are JSON lines, `*.tsv` is a table, everything
 /// else is a `wav.scp`. `segments` (for a `wav.scp` also a file `segments` beside it) cuts
 /// recordings into utterances.
@@ -47,24 +61,31 @@ pub struct Utterance {
 /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
 /// utterances of one id, a pipe command.
 pub(crate) fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance>> {
+    list(path, segments)?.into_iter().map(|entry| entry.utterance).collect()
+}
+
+/// As [`read`], but lines that are wrong are in the list too. With segments, the recordings that
+/// are wrong come first.
+///
+/// # Errors
+/// When a file cannot be read, or has no line.
+pub(crate) fn list(path: &Path, segments: Option<&Path>) -> Result<Vec<Entry>> {
     let text = read_text(path)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let lines = match extension {
-        "jsonl" | "json" => each_line(path, &text, tables::json_line)?,
+        "jsonl" | "json" => each_line(&text, |line| (None, None, tables::json_line(line))),
         "tsv" => tables::tsv(path, &text)?,
-        _ => each_line(path, &text, scp_line)?,
+        _ => each_line(&text, |line| (word(line, 0), None, scp_line(line))),
     };
     if lines.is_empty() {
         bail!("{}: no utterances", path.display());
     }
-    check_unique(path, &lines)?;
-    let lines = match segments.map(Path::to_path_buf).or_else(|| segments_beside(path)) {
-        Some(segments) => cut(lines, path, &segments)?,
-        None => lines,
-    };
-    let mut utterances: Vec<_> = lines.into_iter().map(|(_, utterance)| utterance).collect();
-    durations_beside(path, &mut utterances)?;
-    Ok(utterances)
+    let mut entries = entries(path, lines);
+    if let Some(segments) = segments.map(Path::to_path_buf).or_else(|| segments_beside(path)) {
+        entries = cut(entries, path, &segments)?;
+    }
+    durations_beside(path, &mut entries)?;
+    Ok(entries)
 }
 
 /// The `segments` file beside a `wav.scp`, as in a Kaldi data directory.
@@ -73,22 +94,50 @@ pub(crate) fn segments_beside(manifest: &Path) -> Option<PathBuf> {
     (manifest.file_name()? == "wav.scp" && segments.is_file()).then_some(segments)
 }
 
-/// An utterance and the line it came from.
-pub(super) type Line = (usize, Utterance);
+/// A line that was parsed; as [`Entry`].
+pub(super) struct Parsed {
+    pub line: usize,
+    pub id: Option<String>,
+    pub recording: Option<String>,
+    pub utterance: Result<Utterance>,
+}
 
-/// Parses every line that is not blank; an error gets the file and line.
-fn each_line<T>(
-    path: &Path,
-    text: &str,
-    parse: impl Fn(&str) -> Result<T>,
-) -> Result<Vec<(usize, T)>> {
+/// Parses every line that is not blank.
+fn each_line<'a>(
+    text: &'a str,
+    parse: impl Fn(&'a str) -> (Option<&'a str>, Option<&'a str>, Result<Utterance>),
+) -> Vec<Parsed> {
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
-    lines
-        .map(|(line, number)| {
-            let parsed = parse(line).with_context(|| format!("{}:{number}", path.display()))?;
-            Ok((number, parsed))
-        })
-        .collect()
+    let parsed = |(text, line)| {
+        let (id, recording, utterance) = parse(text);
+        let [id, recording] = [id, recording].map(|id| id.map(str::to_owned));
+        Parsed { line, id, recording, utterance }
+    };
+    lines.map(parsed).collect()
+}
+
+fn word(line: &str, nth: usize) -> Option<&str> {
+    line.split_whitespace().nth(nth)
+}
+
+/// Errors get the file and line; an utterance that was there before is one.
+fn entries(path: &Path, lines: Vec<Parsed>) -> Vec<Entry> {
+    let file: Arc<Path> = Arc::from(path);
+    let mut seen: HashMap<String, usize> = HashMap::with_capacity(lines.len());
+    let entry = |Parsed { line, id, recording, utterance }: Parsed| {
+        let id = utterance.as_ref().ok().map(|utterance| utterance.id.clone()).or(id);
+        let utterance = utterance.and_then(|utterance| {
+            if let Some(first) = seen.get(&utterance.id) {
+                let message = format!("utterance `{}` was already on line {first}", utterance.id);
+                return Err(Fault::DuplicateId.is(message));
+            }
+            seen.insert(utterance.id.clone(), line);
+            Ok(utterance)
+        });
+        let utterance = utterance.with_context(|| format!("{}:{line}", path.display()));
+        Entry { file: file.clone(), line, id, recording, utterance }
+    };
+    lines.into_iter().map(entry).collect()
 }
 
 fn scp_line(line: &str) -> Result<Utterance> {
@@ -97,10 +146,10 @@ fn scp_line(line: &str) -> Result<Utterance> {
     };
     let path = path.trim();
     if path.ends_with('|') {
-        bail!(
+        return Err(Fault::Command.is(format!(
             "`{id}` is a command, and commands are not run yet; run it once and name the file it \
              makes (SPHERE, WAV and FLAC are read without any command)"
-        );
+        )));
     }
     Ok(utterance(id, path))
 }
@@ -110,41 +159,42 @@ pub(super) fn utterance(id: &str, path: &str) -> Utterance {
     Utterance { id: id.to_owned(), path, span: Span::default(), duration: None }
 }
 
-fn check_unique(path: &Path, lines: &[Line]) -> Result<()> {
-    let mut seen = HashMap::with_capacity(lines.len());
-    for (number, utterance) in lines {
-        if let Some(first) = seen.insert(utterance.id.as_str(), number) {
-            bail!(
-                "{path}:{number}: utterance `{}` was already on line {first}",
-                utterance.id,
-                path = path.display(),
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Cuts recordings into the utterances of a Kaldi `segments` file: `UTT_ID RECORDING START END`,
 /// in seconds; an end of -1 is the recording's.
-fn cut(recordings: Vec<Line>, manifest: &Path, segments: &Path) -> Result<Vec<Line>> {
-    let recordings: HashMap<String, Arc<Path>> =
-        recordings.into_iter().map(|(_, recording)| (recording.id, recording.path)).collect();
+fn cut(recordings: Vec<Entry>, manifest: &Path, segments: &Path) -> Result<Vec<Entry>> {
+    let (good, mut wrong): (Vec<_>, Vec<_>) =
+        recordings.into_iter().partition(|entry| entry.utterance.is_ok());
+    let mut paths: HashMap<String, Option<Arc<Path>>> =
+        wrong.iter().filter_map(|entry| Some((entry.id.clone()?, None))).collect();
+    // The first of two with one id is good.
+    paths.extend(
+        good.into_iter()
+            .filter_map(|entry| entry.utterance.ok())
+            .map(|recording| (recording.id, Some(recording.path))),
+    );
     let parse = |line: &str| {
         let [id, recording, start, end] = line.split_whitespace().collect::<Vec<_>>()[..] else {
             bail!("expected `UTT_ID RECORDING START END`, found `{line}`");
         };
-        let Some(path) = recordings.get(recording) else {
-            bail!("no recording `{recording}` in {}", manifest.display());
+        let path = match paths.get(recording) {
+            Some(Some(path)) => path.clone(),
+            found => {
+                let manifest = manifest.display();
+                return Err(Fault::NoRecording.is(match found {
+                    Some(_) => format!("recording `{recording}` is wrong in {manifest}"),
+                    None => format!("no recording `{recording}` in {manifest}"),
+                }));
+            }
         };
         let start = seconds(start)?;
         let end = Some(seconds(end)?).filter(|end| *end != -1.0);
         let duration = end.map(|end| end - start);
-        let span = Span { start, end };
-        Ok(Utterance { id: id.to_owned(), path: path.clone(), span, duration })
+        Ok(Utterance { id: id.to_owned(), path, span: Span { start, end }, duration })
     };
-    let lines = each_line(segments, &read_text(segments)?, parse)?;
-    check_unique(segments, &lines)?;
-    Ok(lines)
+    let text = read_text(segments)?;
+    let lines = each_line(&text, |line| (word(line, 0), word(line, 1), parse(line)));
+    wrong.extend(entries(segments, lines));
+    Ok(wrong)
 }
 
 pub(super) fn seconds(text: &str) -> Result<f64> {
@@ -154,9 +204,10 @@ pub(super) fn seconds(text: &str) -> Result<f64> {
 
 /// Takes what is missing from the `utt2dur` beside a Kaldi manifest, if there is one. Opening
 /// every file for its length would be slow where there are hundreds of thousands.
-fn durations_beside(manifest: &Path, utterances: &mut [Utterance]) -> Result<()> {
+fn durations_beside(manifest: &Path, entries: &mut [Entry]) -> Result<()> {
     let path = manifest.with_file_name("utt2dur");
-    if utterances.iter().all(|utterance| utterance.duration.is_some()) || !path.is_file() {
+    let utterances = || entries.iter().filter_map(|entry| entry.utterance.as_ref().ok());
+    if utterances().all(|utterance| utterance.duration.is_some()) || !path.is_file() {
         return Ok(());
     }
     let text = read_text(&path)?;
@@ -165,7 +216,7 @@ fn durations_beside(manifest: &Path, utterances: &mut [Utterance]) -> Result<()>
         .filter_map(|line| line.split_once(char::is_whitespace))
         .filter_map(|(id, duration)| Some((id, seconds(duration).ok()?)))
         .collect();
-    for utterance in utterances {
+    for utterance in entries.iter_mut().filter_map(|entry| entry.utterance.as_mut().ok()) {
         utterance.duration = utterance.duration.or(durations.get(utterance.id.as_str()).copied());
     }
     Ok(())

@@ -79,8 +79,10 @@ pub mod ark;
 pub mod audio;
 pub(crate) mod convolve;
 mod decode;
+pub(crate) mod fault;
 pub mod fbank;
-mod manifest;
+pub(crate) mod inspect;
+pub(crate) mod manifest;
 #[cfg(test)]
 mod manifest_tests;
 mod mel;
@@ -89,7 +91,7 @@ pub(crate) mod pcm;
 pub(crate) mod power;
 pub(crate) mod resample;
 mod sphere;
-mod tables;
+pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utterances;
@@ -97,4 +99,5 @@ mod utterances;
 pub use audio::Audio;
 pub use fbank::Fbank;
 pub use manifest::Utterance;
+pub(crate) use utterances::locate;
 pub use utterances::{Source, Utterances};

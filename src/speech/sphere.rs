@@ -8,7 +8,8 @@ use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result, bail};
 
-use super::audio::{Decoded, Length, Span, frames};
+use super::audio::{Decoded, Span, frames};
+use super::fault::Fault;
 
 /// The first bytes of every SPHERE file.
 pub(crate) const MAGIC: &[u8; 4] = b"NIST";
@@ -29,25 +30,14 @@ struct Header {
     checksum: Option<u16>,
 }
 
-/// What the header says of the length.
-pub(crate) fn length(mut file: File) -> Result<Length> {
-    file.rewind()?;
-    let Header { frames, channels, sample_rate, .. } = read_header(&mut file)?;
-    Ok(Length { frames: Some(frames), sample_rate, channels })
-}
-
 /// Reads the frames of `span`. The checksum is of all samples, so it is verified when all are read.
 pub(crate) fn read(mut file: File, span: Span) -> Result<Decoded> {
     file.rewind()?;
     let header = read_header(&mut file)?;
-    let width = if header.coding == Coding::Ulaw { 1 } else { 2 } * header.channels as u64;
+    let width = header.width();
     let (start, end) = frames(span, header.sample_rate)?;
     let (start, end) = (start.min(header.frames), end.min(header.frames));
-
-    let present = file.metadata()?.len().saturating_sub(header.bytes) / width;
-    if present < end {
-        bail!("the file ends after {present} of {} samples", header.frames);
-    }
+    header.check_length(&file, end)?;
     file.seek(SeekFrom::Start(header.bytes + start * width))?;
     let mut bytes = Vec::new();
     file.take((end - start) * width).read_to_end(&mut bytes)?;
@@ -64,6 +54,33 @@ pub(crate) fn read(mut file: File, span: Span) -> Result<Decoded> {
         sample_rate: header.sample_rate,
         total_frames: Some(header.frames),
     })
+}
+
+/// Reads the header alone: no samples. A file that is shorter than it says is an error.
+pub(crate) fn header(mut file: File) -> Result<Decoded> {
+    file.rewind()?;
+    let header = read_header(&mut file)?;
+    header.check_length(&file, header.frames)?;
+    let Header { frames, channels, sample_rate, .. } = header;
+    Ok(Decoded { samples: Vec::new(), channels, sample_rate, total_frames: Some(frames) })
+}
+
+impl Header {
+    /// Bytes of a frame.
+    fn width(&self) -> u64 {
+        let width = if self.coding == Coding::Ulaw { 1 } else { 2 };
+        width * self.channels as u64
+    }
+
+    /// Whether there are the frames up to `end`.
+    fn check_length(&self, file: &File, end: u64) -> Result<()> {
+        let present = file.metadata()?.len().saturating_sub(self.bytes) / self.width();
+        if present < end {
+            let message = format!("the file ends after {present} of {} samples", self.frames);
+            return Err(Fault::Truncated.is(message));
+        }
+        Ok(())
+    }
 }
 
 fn read_header(file: &mut File) -> Result<Header> {

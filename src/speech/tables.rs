@@ -6,15 +6,28 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use super::audio::Span;
-use super::manifest::{Line, Utterance, seconds, utterance};
+use super::manifest::{Parsed, Utterance, seconds, utterance};
 
 const ID: &[&str] = &["utt_id", "id", "key"];
 const PATH: &[&str] = &["path", "wav", "audio", "audio_filepath"];
 const START: &[&str] = &["start", "offset"];
 
+/// The columns of a table, if its first line names them.
+pub(crate) fn header(text: &str) -> Option<Vec<&str>> {
+    let columns: Vec<&str> = text.lines().next()?.split('\t').map(str::trim).collect();
+    let has = |names: &[&str]| columns.iter().any(|column| names.contains(column));
+    (has(ID) && has(PATH)).then_some(columns)
+}
+
+/// Whether a column or field says which audio it is; others are the user's own.
+pub(crate) fn is_of_audio(name: &str) -> bool {
+    let known = [ID, PATH, START, &["end", "duration"]];
+    known.iter().any(|names| names.contains(&name))
+}
+
 /// A table with a header line, in any order of columns; unknown columns are passed over. Without a
 /// header the columns are ESPnet3's: utterance id, path, text.
-pub(super) fn tsv(path: &Path, text: &str) -> Result<Vec<Line>> {
+pub(super) fn tsv(path: &Path, text: &str) -> Result<Vec<Parsed>> {
     let columns: Vec<&str> = text.lines().next().unwrap_or_default().split('\t').collect();
     let find = |names: &[&str]| columns.iter().position(|column| names.contains(&column.trim()));
     let header = find(ID).zip(find(PATH));
@@ -47,12 +60,11 @@ pub(super) fn tsv(path: &Path, text: &str) -> Result<Vec<Line>> {
     };
     let skipped = usize::from(header.is_some());
     let lines = text.lines().zip(1..).skip(skipped).filter(|(line, _)| !line.trim().is_empty());
-    lines
-        .map(|(line, number)| {
-            let utterance = parse(line).with_context(|| format!("{}:{number}", path.display()))?;
-            Ok((number, utterance))
-        })
-        .collect()
+    let parsed = |(text, line): (&str, usize)| {
+        let id = text.split('\t').nth(id).map(|id| id.trim().to_owned());
+        Parsed { line, id, recording: None, utterance: parse(text) }
+    };
+    Ok(lines.map(parsed).collect())
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::audio::{Length, Span};
+use super::audio::Span;
+use super::inspect::{Inspected, inspect};
 use super::{Audio, Utterance, audio, manifest};
 use crate::Dataset;
 use crate::checksum;
@@ -140,18 +141,20 @@ impl Utterances {
 
     /// As [`audio`](Self::audio), another part of the same file.
     pub(crate) fn part(&self, idx: u64, span: Span) -> Result<Audio> {
-        let path = self.locate(&self.get(idx)?.path);
+        let path = locate(&self.folder, &self.get(idx)?.path);
         audio::read(&path, span, self.channel, self.sample_rate)
     }
 
-    /// How long the file of utterance `idx` is, by its header.
-    pub(crate) fn length(&self, idx: u64) -> Result<Length> {
-        audio::length(&self.locate(&self.get(idx)?.path))
+    /// What the file of utterance `idx` is, by its header.
+    pub(crate) fn header(&self, idx: u64) -> Result<Inspected> {
+        let path = locate(&self.folder, &self.get(idx)?.path);
+        inspect(&path, Span::default(), false)
+            .with_context(|| format!("failed to read audio `{}`", path.display()))
     }
 
     /// The utterances, and where their files are.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&Utterance, Cow<'_, Path>)> {
-        self.utterances.iter().map(|utterance| (utterance, self.locate(&utterance.path)))
+        self.utterances.iter().map(|utterance| (utterance, locate(&self.folder, &utterance.path)))
     }
 
     /// Hz.
@@ -165,16 +168,16 @@ impl Utterances {
         let utterance = self.get(idx).ok()?;
         Some(format!("{} ({})", utterance.id, utterance.path.display()))
     }
+}
 
-    /// A relative path starts at the current directory, as in Kaldi; if nothing is there, at the
-    /// manifest's. Asked when the audio is read, since asking for all would touch every file.
-    fn locate<'a>(&self, path: &'a Path) -> Cow<'a, Path> {
-        let beside = self.folder.join(path);
-        if path.is_relative() && !path.exists() && beside.exists() {
-            return Cow::Owned(beside);
-        }
-        Cow::Borrowed(path)
+/// A relative path starts at the current directory, as in Kaldi; if nothing is there, at the
+/// manifest's. Asked when the audio is read, since asking for all would touch every file.
+pub(crate) fn locate<'a>(folder: &Path, path: &'a Path) -> Cow<'a, Path> {
+    let beside = folder.join(path);
+    if path.is_relative() && !path.exists() && beside.exists() {
+        return Cow::Owned(beside);
     }
+    Cow::Borrowed(path)
 }
 
 impl Dataset for Utterances {

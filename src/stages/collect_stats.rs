@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fbank::default;
 use crate::collect::write_own;
-use crate::speech::{self, Source, Utterances, fbank, npy};
+use crate::speech::{self, Source, Utterances, ark, fbank, npy};
 use crate::{Env, InferenceProvider, Record, Runner};
 
 /// The parameters of `collect_stats`: those of `fbank` but the kind of file.
@@ -152,7 +152,8 @@ impl Runner for CollectStats {
         env.dataset.name(idx)
     }
 
-    /// Writes `feats_stats.npz` (`count`, `sum`, `sum_square`: what ESPnet's `GlobalMVN` reads) and
+    /// Writes `feats_stats.npz` (`count`, `sum`, `sum_square`: what ESPnet's `GlobalMVN` reads),
+    /// `cmvn.ark` (the same as Kaldi's `compute-cmvn-stats` writes them for a whole set) and
     /// `feats_stats.json` (`count`, `mean`, `var`). Sums are taken in index order, so the bytes do
     /// not depend on how the run was split.
     fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
@@ -172,12 +173,20 @@ impl Runner for CollectStats {
             ("sum_square", npy::float64(&sum_square, &[sum_square.len()])),
         ]);
         write_own(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
+        let cmvn = ark::matrix_of_doubles(&cmvn(count as f64, &sum, &sum_square), 2);
+        write_own(&output_dir.join("cmvn.ark"), |file| Ok(file.write_all(&cmvn)?))?;
         let mean: Vec<f64> = sum.iter().map(|sum| sum / count as f64).collect();
         let squares = sum_square.iter().zip(&mean);
         let var: Vec<f64> = squares.map(|(sq, mean)| sq / count as f64 - mean * mean).collect();
         let stats = json!({"count": count, "mean": mean, "var": var});
         write_own(&output_dir.join("feats_stats.json"), |file| Ok(writeln!(file, "{stats}")?))
     }
+}
+
+/// Kaldi's statistics for cepstral mean and variance normalisation, 2 × (dim + 1): sums and the
+/// number of frames, sums of squares and a zero (`InitCmvnStats` in `transform/cmvn.cc`).
+fn cmvn(count: f64, sum: &[f64], sum_square: &[f64]) -> Vec<f64> {
+    [sum, &[count], sum_square, &[0.0]].concat()
 }
 
 fn add(total: &mut Vec<f64>, values: &[f64]) -> Result<()> {
@@ -212,6 +221,9 @@ mod tests {
         assert_eq!(json, "{\"count\":4,\"mean\":[3.0,1.0],\"var\":[3.5,0.0]}\n");
         let npz = fs::read(dir.path().join("feats_stats.npz")).expect("statistics");
         assert!(npz.starts_with(b"PK\x03\x04"));
+        let cmvn = fs::read(dir.path().join("cmvn.ark")).expect("statistics");
+        let values = [12.0, 4.0, 4.0, 50.0, 4.0, 0.0_f64].map(f64::to_le_bytes).concat();
+        assert_eq!(cmvn, [&b"\0BDM \x04\x02\0\0\0\x04\x03\0\0\0"[..], &values].concat());
 
         let items = [item(1, [0.0, 0.0], [0.0, 0.0]), Record::new(json!({"num_frames": 1}))];
         CollectStats::merge(&mut items.into_iter(), dir.path()).expect_err("a record without sums");

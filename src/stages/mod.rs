@@ -10,8 +10,11 @@ mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
 mod fbank;
+#[cfg(feature = "speech")]
+mod prepare;
 mod python;
 mod queue;
+mod score;
 #[cfg(feature = "candle")]
 mod vad;
 
@@ -23,6 +26,9 @@ pub use augment::Augment;
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
 pub use fbank::Fbank;
+#[cfg(feature = "speech")]
+pub use prepare::Prepare;
+pub use score::Score;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
 
@@ -51,6 +57,11 @@ pub use vad::Vad;
 /// ```
 pub static STAGES: &[Stage] = &[
     Stage::outside(PYTHON, "`provider` and `runner`, classes in Python", python::load).taking_all(),
+    #[cfg(feature = "speech")]
+    Stage::new::<Prepare>(
+        "prepare",
+        "whether a corpus is whole; its good utterances and durations",
+    ),
     #[cfg(feature = "candle")]
     Stage::new::<Vad>("vad", "speech segments by Silero VAD"),
     #[cfg(feature = "speech")]
@@ -59,5 +70,6 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
     #[cfg(feature = "speech")]
     Stage::new::<Augment>("augment", "speed perturbation, rooms and noise into audio files"),
+    Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

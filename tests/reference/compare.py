@@ -1,4 +1,4 @@
-"""Compares results of the stages vad, fbank and collect_stats with reference implementations.
+"""Compares results of the stages prepare, vad, fbank and collect_stats with reference implementations.
 
 usage: compare.py WAV_SCP SILERO_VAD_ONNX EXP_DIR
 """
@@ -74,6 +74,11 @@ def main(scp, model, exp):
     archives = kaldiio.load_scp(str(Path(exp) / "ark" / "feats.scp"))
     assert list(archives) == list(paths), f"feats.scp: not the utterances of {scp}"
 
+    table = (Path(exp) / "prepare" / "data" / "utt2dur").read_text().splitlines()
+    durations = {key: float(value) for key, value in map(str.split, table)}
+    expected = {utt_id: len(read_sphere(path)) / RATE for utt_id, path in paths.items()}
+    assert durations == expected, f"utt2dur: {durations}, reference {expected}"
+
     vad_difference = fbank_difference = seconds = vad_time = fbank_time = 0
     segments_equal, frames = True, []
     for utt_id, path in paths.items():
@@ -103,6 +108,11 @@ def main(scp, model, exp):
     stats = np.load(Path(exp) / "collect_stats" / "feats_stats.npz")
     assert stats["count"] == len(frames), f"{stats['count']} frames, reference {len(frames)}"
     mean_difference = np.abs(stats["sum"] / stats["count"] - frames.mean(axis=0)).max()
+    cmvn = kaldiio.load_mat(str(Path(exp) / "collect_stats" / "cmvn.ark"))
+    assert cmvn.dtype == np.float64 and cmvn.shape == (2, 81), f"{cmvn.dtype}, {cmvn.shape}"
+    assert cmvn[0, -1] == len(frames) and cmvn[1, -1] == 0, f"{cmvn[:, -1]}"
+    expected = np.stack([frames.sum(axis=0), (frames**2).sum(axis=0)])
+    cmvn_difference = np.abs((cmvn[:, :-1] - expected) / expected).max()
 
     print(f"{len(paths)} utterances, {seconds:.1f} s")
     print(f"vad probabilities  max |difference| {vad_difference:.2g}  (onnxruntime)")
@@ -110,9 +120,10 @@ def main(scp, model, exp):
     print(f"fbank              max |difference| {fbank_difference:.2g}  (kaldi-native-fbank)")
     print(f"collect_stats mean max |difference| {mean_difference:.2g}  (numpy)")
     per_second = 1000 / seconds
+    print(f"cmvn.ark           max relative difference {cmvn_difference:.2g}  (numpy, by kaldiio)")
     print(f"reference speed    vad {vad_time * per_second:.2f}, fbank "
           f"{fbank_time * per_second:.2f} ms per second of audio, one thread, best of 5")
-    worst = max(vad_difference, fbank_difference, mean_difference)
+    worst = max(vad_difference, fbank_difference, mean_difference, cmvn_difference)
     sys.exit(0 if segments_equal and worst <= TOLERANCE else 1)
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Compares the built-in stages with what they claim to equal, on AN4:
+#   prepare        durations by the lengths of the files, as Kaldi's utt2dur
 #   vad            Silero's own silero_vad.onnx under onnxruntime, and Silero's own segment rules
 #   fbank          kaldi-native-fbank; its archives as kaldiio reads them
-#   collect_stats  numpy over the reference's features
+#   collect_stats  numpy over the reference's features; its cmvn.ark as kaldiio reads it
 # The references are installed from PyPI (CPU only, about 100 MB) into target/reference, once.
 #
 # usage: tests/reference/compare.sh [DIRECTORY]
@@ -31,6 +32,7 @@ local/prepare.py
 exp=${work}/exp
 rm -rf "${exp}"
 run_stage() { espnet3-par run conf/train.yaml --stage "$1" --set "exp_dir=${exp}" "${@:2}"; }
+run_stage prepare --set prepare.manifest=data/all --set prepare.require_text=false
 run_stage vad --set vad.probabilities=true
 run_stage fbank --set fbank.format=npy
 run_stage fbank --set fbank.format=ark --set "output_dir=${exp}/ark"

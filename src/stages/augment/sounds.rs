@@ -66,11 +66,12 @@ impl Sounds {
 
     fn part(&self, idx: u64, length: usize, place: f64) -> Result<Vec<f64>> {
         let span = self.list.get(idx)?.span;
-        let file = self.list.length(idx)?;
+        let file = self.list.header(idx)?;
         let (start, end) = audio::frames(span, file.sample_rate)?;
         let rates = f64::from(file.sample_rate) / f64::from(self.list.sample_rate());
         let needed = (length as f64 * rates).ceil() as u64;
-        let spare = file.frames.and_then(|frames| end.min(frames).checked_sub(start + needed));
+        let spare =
+            file.total_frames.and_then(|frames| end.min(frames).checked_sub(start + needed));
         let (audio, first) = match spare {
             // Only what is needed of perhaps an hour is read.
             Some(spare) => {

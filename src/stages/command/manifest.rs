@@ -16,7 +16,7 @@ const ID: &[&str] = &["utt_id", "id", "key"];
 pub(super) const IDX: &str = "idx";
 
 /// A manifest that was read whole; each line is parsed again when its item comes.
-pub(super) struct Manifest {
+pub(in crate::stages) struct Manifest {
     path: PathBuf,
     text: String,
     form: Form,
@@ -42,14 +42,14 @@ struct Line {
 }
 
 /// The columns of an item, in the manifest's order.
-pub(super) type Row = Map<String, Value>;
+pub(in crate::stages) type Row = Map<String, Value>;
 
 impl Manifest {
     /// Reads it; by the file's ending it is a table, JSON lines, or an scp.
     ///
     /// # Errors
     /// Names the file and line of the first thing wrong.
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(in crate::stages) fn read(path: &Path) -> Result<Self> {
         let text = read_text(path)?;
         let form = match path.extension().and_then(|extension| extension.to_str()) {
             Some("tsv") => Form::Tsv,
@@ -129,12 +129,12 @@ impl Manifest {
     }
 
     /// How many items there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::stages) fn len(&self) -> usize {
         self.lines.len()
     }
 
     /// What columns the items have.
-    pub(super) fn columns(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::stages) fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(String::as_str)
     }
 
@@ -142,7 +142,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Names the file and line where it is malformed.
-    pub(super) fn row(&self, idx: usize) -> Result<Row> {
+    pub(in crate::stages) fn row(&self, idx: usize) -> Result<Row> {
         let Some(line) = self.lines.get(idx) else { bail!("there is no item {idx}") };
         self.parse(&self.text[line.place.clone()]).with_context(|| self.place(idx))
     }
@@ -175,7 +175,7 @@ impl Manifest {
     }
 
     /// What a person calls the item.
-    pub(super) fn id(&self, idx: usize, row: &Row) -> Result<String> {
+    pub(in crate::stages) fn id(&self, idx: usize, row: &Row) -> Result<String> {
         self.value(idx, row, &self.id)
     }
 
@@ -207,7 +207,13 @@ impl Manifest {
         (0..self.len()).map(duration).collect()
     }
 
-    fn place(&self, idx: usize) -> String {
+    /// Whether it is a Kaldi table: a key, and the rest of the line.
+    pub(in crate::stages) fn is_scp(&self) -> bool {
+        matches!(self.form, Form::Scp)
+    }
+
+    /// The file and line of an item.
+    pub(in crate::stages) fn place(&self, idx: usize) -> String {
         let number = self.lines.get(idx).map_or(0, |line| line.number);
         format!("{}:{number}", self.path.display())
     }

@@ -1,7 +1,7 @@
 //! `command`: another program computes each item of a manifest; one a time, or one that goes on.
 
 mod each;
-mod manifest;
+pub(super) mod manifest;
 mod stream;
 mod template;
 
