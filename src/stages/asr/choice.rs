@@ -91,7 +91,10 @@ impl Model<'_> {
     ///
     /// # Errors
     /// As [`check`](Self::check), and what is only found when all of it is read.
-    pub(crate) fn load(&self, device: impl FnOnce() -> Result<Device>) -> Result<Box<dyn Recogniser>> {
+    pub(crate) fn load(
+        &self,
+        device: impl FnOnce() -> Result<Device>,
+    ) -> Result<Box<dyn Recogniser>> {
         self.check()?;
         match self.kind()? {
             Kind::Whisper => Ok(Box::new(Whisper::load(self.folder, self.wanted, device()?)?)),

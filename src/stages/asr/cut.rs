@@ -87,7 +87,7 @@ mod tests {
         for speech in [None, Some([(1.0, 2.0)].as_slice())] {
             assert_eq!(pieces(&audio, RATE, speech), [0..30_000]);
         }
-        assert_eq!(pieces(&audio, RATE, Some(&[])), []);
+        assert!(pieces(&audio, RATE, Some(&[])).is_empty());
         assert_eq!(pieces(&[], RATE, None), [0..0]);
     }
 
@@ -109,7 +109,10 @@ mod tests {
         for value in [0.0, 1.0, f32::NAN] {
             let audio = vec![value; 200_001];
             let cuts = pieces(&audio, RATE, None);
-            assert!(cuts.iter().all(|piece| !piece.is_empty() && piece.len() <= 30_000), "{cuts:?}");
+            assert!(
+                cuts.iter().all(|piece| !piece.is_empty() && piece.len() <= 30_000),
+                "{cuts:?}"
+            );
             assert_eq!(cuts.iter().map(ExactSizeIterator::len).sum::<usize>(), audio.len());
         }
     }

@@ -25,9 +25,7 @@ pub(crate) fn read(path: &Path) -> Result<Speech> {
     let text = read_text(path).context("`vad` is the `results.jsonl` of a run of the stage vad")?;
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     lines
-        .map(|(line, number)| {
-            parse(line).with_context(|| format!("{}:{number}", path.display()))
-        })
+        .map(|(line, number)| parse(line).with_context(|| format!("{}:{number}", path.display())))
         .collect()
 }
 
@@ -77,6 +75,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let error = format!("{:#}", read(Path::new("no.jsonl")).expect_err("no file"));
-        assert!(error.contains("`results.jsonl` of a run") && error.contains("no.jsonl"), "{error}");
+        assert!(
+            error.contains("`results.jsonl` of a run") && error.contains("no.jsonl"),
+            "{error}"
+        );
     }
 }

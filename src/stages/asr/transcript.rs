@@ -37,7 +37,8 @@ impl<'a> Transcript<'a> {
         pieces: &[Range<usize>],
         hypotheses: &[Hypothesis],
     ) -> Self {
-        let said: Vec<&str> = hypotheses.iter().map(|hypothesis| hypothesis.text.as_str()).collect();
+        let said: Vec<&str> =
+            hypotheses.iter().map(|hypothesis| hypothesis.text.as_str()).collect();
         let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
         // Four digits are more than two machines agree upon.
         let score = hypotheses.iter().map(|hypothesis| hypothesis.score).sum::<f64>();
