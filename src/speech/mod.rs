@@ -82,7 +82,7 @@ pub mod fbank;
 mod manifest;
 #[cfg(test)]
 mod manifest_tests;
-mod mel;
+pub(crate) mod mel;
 pub mod npy;
 mod resample;
 mod sphere;

@@ -4,12 +4,16 @@ use crate::Stage;
 use crate::spec::PYTHON;
 
 #[cfg(feature = "speech")]
+mod arrays;
+#[cfg(feature = "speech")]
 mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
 mod fbank;
 mod python;
 mod queue;
+#[cfg(feature = "candle")]
+mod speaker_embedding;
 #[cfg(feature = "candle")]
 mod vad;
 
@@ -19,6 +23,8 @@ pub(crate) use queue::{Jobs, QUEUE};
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
 pub use fbank::Fbank;
+#[cfg(feature = "candle")]
+pub use speaker_embedding::SpeakerEmbedding;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
 
@@ -53,5 +59,10 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
+    #[cfg(feature = "candle")]
+    Stage::new::<SpeakerEmbedding>(
+        "speaker_embedding",
+        "speaker embeddings by Resemblyzer's encoder",
+    ),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

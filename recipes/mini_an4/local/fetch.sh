@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Fetches AN4 (8 utterances, from ESPnet's wheel) and Silero VAD's model into downloads/, once.
 # A file that is there already and has the right checksum is not fetched again.
+#
+# usage: local/fetch.sh [speaker]
+#   speaker   also the GE2E speaker encoder, from Resemblyzer's wheel, as downloads/ge2e.safetensors
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 an4_sha256=42314268903a35709fff2029ee0fbac27c886eae37de308733e0f1b465f4eb5e
 vad_sha256=1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3
+resemblyzer_sha256=39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e
+ge2e_sha256=a5d4776b403b69593e4a10212aeacf7d35b56e9d0a2022058c6d4f888202e069
 
 log() { echo "$(basename "$0"): $*" >&2; }
 
@@ -50,6 +55,17 @@ EOF
     mv "${tmp}/member" "${file}"
 }
 
+speaker() {
+    if ! has_sha256 downloads/ge2e.safetensors "${ge2e_sha256}"; then
+        local checkpoint=${tmp}/pretrained.pt
+        fetch Resemblyzer==0.1.4 resemblyzer/pretrained.pt "${checkpoint}" "${resemblyzer_sha256}"
+        local/ge2e_from_resemblyzer.py "${checkpoint}" "${tmp}/ge2e.safetensors"
+        has_sha256 "${tmp}/ge2e.safetensors" "${ge2e_sha256}"
+        mv "${tmp}/ge2e.safetensors" downloads/ge2e.safetensors
+    fi
+    log "downloads/ge2e.safetensors is in place"
+}
+
 mkdir -p downloads
 # Beside the final place, so that mv is a rename: an interrupted run leaves no half file.
 tmp=$(mktemp -d downloads/.fetch.XXXXXX)
@@ -63,3 +79,10 @@ if [ ! -d downloads/an4 ]; then
     mv "${tmp}/downloads/an4" downloads/an4
 fi
 log "downloads/an4 and downloads/silero_vad.onnx are in place"
+
+for model in "$@"; do
+    case ${model} in
+        speaker) speaker ;;
+        *) log "no model \`${model}\`; there is speaker"; exit 2 ;;
+    esac
+done
