@@ -30,7 +30,7 @@ pub(crate) fn filters(
             let down = (right - mel) / (right - center);
             up.min(down).max(0.0)
         };
-        trimmed((0..fft / 2).map(weight).collect())
+        trimmed(&(0..fft / 2).map(weight).collect::<Vec<_>>())
     };
     (0..count).map(filter).collect()
 }
@@ -49,7 +49,7 @@ pub(crate) fn slaney(count: usize, sample_rate: u32, fft: usize) -> Vec<Filter> 
             let down = (right - hertz) / (right - center);
             (up.min(down).max(0.0) * 2.0 / (right - left)) as f32
         };
-        trimmed((0..=fft / 2).map(weight).collect())
+        trimmed(&(0..=fft / 2).map(weight).collect::<Vec<_>>())
     };
     (0..count).map(filter).collect()
 }
@@ -69,7 +69,7 @@ fn slaney_to_hertz(mel: f64) -> f64 {
     1000.0 * ((mel - 15.0) * 6.4_f64.ln() / 27.0).exp()
 }
 
-fn trimmed(weights: Vec<f32>) -> Filter {
+fn trimmed(weights: &[f32]) -> Filter {
     let first = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
     let last = weights.iter().rposition(|weight| *weight > 0.0).map_or(first, |last| last + 1);
     Filter { first, weights: weights[first..last].to_vec() }

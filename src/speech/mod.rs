@@ -90,6 +90,7 @@ mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utterances;
+pub(crate) mod vectors;
 
 pub use audio::Audio;
 pub use fbank::Fbank;

@@ -9,6 +9,8 @@ mod arrays;
 mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
+mod cosine_score;
+#[cfg(feature = "speech")]
 mod fbank;
 mod python;
 mod queue;
@@ -21,6 +23,8 @@ pub(crate) use queue::{Jobs, QUEUE};
 
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
+#[cfg(feature = "speech")]
+pub use cosine_score::CosineScore;
 #[cfg(feature = "speech")]
 pub use fbank::Fbank;
 #[cfg(feature = "candle")]
@@ -64,5 +68,7 @@ pub static STAGES: &[Stage] = &[
         "speaker_embedding",
         "speaker embeddings by Resemblyzer's encoder",
     ),
+    #[cfg(feature = "speech")]
+    Stage::new::<CosineScore>("cosine_score", "scores of speaker trials, EER and minDCF"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];
