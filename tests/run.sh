@@ -69,6 +69,7 @@ reference() {
     log "numbers against the reference implementations"
     tests/reference/compare.sh
     tests/reference/score.sh
+    tests/reference/speaker.sh
     need sox sox
     tests/reference/augment.sh
 }

@@ -1,6 +1,7 @@
-//! Kaldi's binary archives: a key, a space, and a float matrix.
+//! Kaldi's binary archives: a key, a space, and a float matrix or vector.
 //!
-//! The format is that of `Matrix<float>::Write` in Kaldi's `matrix/kaldi-matrix.cc`.
+//! The format is that of `Matrix<float>::Write` and `Vector<float>::Write` in Kaldi's
+//! `matrix/kaldi-matrix.cc` and `matrix/kaldi-vector.cc`.
 
 use super::fbank::Features;
 
@@ -54,6 +55,24 @@ pub(crate) fn matrix_of_doubles(values: &[f64], rows: usize) -> Vec<u8> {
     }
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     bytes
+}
+
+/// The archive entry of a vector, such as an x-vector, and where in it the object starts.
+///
+/// ```
+/// use espnet3_par::speech::ark;
+///
+/// let (bytes, skip) = ark::vector("utt1", &[0.5, 2.0]);
+/// assert_eq!(&bytes[skip..], b"\0BFV \x04\x02\0\0\0\0\0\0\x3f\0\0\0\x40");
+/// ```
+/// # Panics
+/// If there are 2^31 values.
+#[must_use]
+pub fn vector(key: &str, values: &[f32]) -> (Vec<u8>, usize) {
+    let size = i32::try_from(values.len()).expect("a vector of 2^31 values is no embedding");
+    let mut bytes = [key.as_bytes(), b" \0BFV \x04", &size.to_le_bytes()].concat();
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    (bytes, key.len() + 1)
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(crate) mod inspect;
 pub(crate) mod manifest;
 #[cfg(test)]
 mod manifest_tests;
-mod mel;
+pub(crate) mod mel;
 pub mod npy;
 pub(crate) mod pcm;
 pub(crate) mod power;
@@ -95,6 +95,7 @@ pub(crate) mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 mod utterances;
+pub(crate) mod vectors;
 
 pub use audio::Audio;
 pub use fbank::Fbank;

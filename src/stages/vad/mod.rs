@@ -4,6 +4,7 @@
 mod fake;
 mod onnx;
 mod silero;
+pub(super) mod speech;
 mod timestamps;
 
 use std::fs;

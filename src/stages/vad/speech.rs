@@ -1,4 +1,4 @@
-//! Where people speak, as the stage `vad` has found it.
+//! What a run of the stage has found, for the stages that go on from there.
 
 use std::collections::HashMap;
 use std::path::Path;

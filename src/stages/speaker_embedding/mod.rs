@@ -1,0 +1,173 @@
+//! The stage `speaker_embedding`: who speaks, as a vector, by the GE2E speaker encoder of Resemblyzer
+//! (<https://github.com/resemble-ai/Resemblyzer>).
+
+#[cfg(test)]
+mod fake;
+mod front_end;
+mod ge2e;
+mod speech;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::arrays::{Format, scp_line};
+use super::vad::speech::{self as vad_speech, Speech};
+use crate::checksum;
+use crate::collect::write_own;
+use crate::speech::{Source, Utterances};
+use crate::{Env, InferenceProvider, Record, Runner};
+use front_end::{MelSpectrogram, PARTIAL, SAMPLE_RATE, normalize_volume, partials};
+use ge2e::{DIM, Ge2e};
+
+/// The parameters of `speaker_embedding`, the section of that name. `rate` and `min_coverage` are
+/// those of Resemblyzer's `embed_utterance`, with its defaults.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeakerEmbeddingProvider {
+    /// `wav.scp`, `*.tsv` or `*.jsonl`.
+    pub manifest: PathBuf,
+    /// A Kaldi `segments` file; for a `wav.scp` the one beside it, if any.
+    pub segments: Option<PathBuf>,
+    /// The channel to take, counted from 0; without it the mean of all channels.
+    pub channel: Option<usize>,
+    /// The weights as safetensors, with PyTorch's names.
+    pub model: PathBuf,
+    /// The SHA-256 that the model must have.
+    pub model_sha256: Option<String>,
+    /// `results.jsonl` of the stage `vad`: of each utterance only the speech is taken.
+    pub vad: Option<PathBuf>,
+    /// Partial utterances per second; each has 1.6 s.
+    #[serde(default = "default::rate")]
+    pub rate: f64,
+    /// The last partial utterance is left out if the audio fills less of it.
+    #[serde(default = "default::min_coverage")]
+    pub min_coverage: f64,
+    /// The kind of file.
+    #[serde(default)]
+    pub format: Format,
+}
+
+mod default {
+    pub(super) fn rate() -> f64 {
+        1.3
+    }
+    pub(super) fn min_coverage() -> f64 {
+        0.75
+    }
+}
+
+impl SpeakerEmbeddingProvider {
+    fn source(&self) -> Source<'_> {
+        Source {
+            manifest: &self.manifest,
+            segments: self.segments.as_deref(),
+            channel: self.channel,
+            sample_rate: SAMPLE_RATE,
+        }
+    }
+}
+
+/// The network, and what is done to audio before.
+pub struct Model {
+    mel: MelSpectrogram,
+    ge2e: Ge2e,
+    speech: Option<Speech>,
+    step: usize,
+    min_coverage: f64,
+    format: Format,
+}
+
+impl InferenceProvider for SpeakerEmbeddingProvider {
+    type Dataset = Utterances;
+    type Model = Model;
+
+    fn build_dataset(&self) -> Result<Utterances> {
+        self.source().utterances()
+    }
+
+    fn build_model(&self) -> Result<Model> {
+        let (rate, min_coverage) = (self.rate, self.min_coverage);
+        let step = front_end::step(rate);
+        if !(1..=PARTIAL).contains(&step) || !(0.0..=1.0).contains(&min_coverage) {
+            bail!("rate {rate} with min_coverage {min_coverage}: 0.625 to 100, and 0 to 1");
+        }
+        let path = self.model.display();
+        let bytes = fs::read(&self.model).with_context(|| format!("failed to read `{path}`"))?;
+        if let Some(expected) = &self.model_sha256 {
+            checksum::verify(&self.model, &bytes, expected)?;
+        }
+        let ge2e =
+            Ge2e::from_safetensors(&bytes).with_context(|| format!("failed to load `{path}`"))?;
+        let speech = self.vad.as_deref().map(vad_speech::read).transpose()?;
+        let mel = MelSpectrogram::new();
+        Ok(Model { mel, ge2e, speech, step, min_coverage, format: self.format })
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.build_model().map(drop)
+    }
+
+    fn inputs(&self) -> Result<Value> {
+        let mut inputs = self.source().inputs()?;
+        inputs["model"] = json!(checksum::sha256(&self.model)?);
+        if let Some(vad) = &self.vad {
+            inputs["vad"] = json!(checksum::sha256(vad)?);
+        }
+        Ok(inputs)
+    }
+}
+
+/// The runner of `speaker_embedding`: `embedding`, 256 values whose squares add up to one. The more
+/// alike two voices are, the larger is the sum of the products of two embeddings.
+pub struct SpeakerEmbedding;
+
+#[derive(Serialize)]
+struct Item<'a> {
+    utt_id: &'a str,
+    duration: f64,
+    dim: usize,
+}
+
+impl Runner for SpeakerEmbedding {
+    type Provider = SpeakerEmbeddingProvider;
+
+    fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
+        let utt_id = &env.dataset.get(idx)?.id;
+        let audio = env.dataset.audio(idx)?;
+        let duration = audio.duration();
+        let model = &env.model;
+        let mut samples = audio.samples;
+        if !normalize_volume(&mut samples) {
+            bail!("{duration} s of silence have no speaker");
+        }
+        if let Some(speech) = &model.speech {
+            samples = speech::of(speech, utt_id, &samples)?;
+        }
+        let starts = partials(samples.len(), model.step, model.min_coverage);
+        let frames = starts[starts.len() - 1] + PARTIAL;
+        let embedding = model.ge2e.embed(&model.mel.compute(&samples, frames), &starts)?;
+        let record = Record::new(Item { utt_id, duration, dim: DIM })?;
+        Ok(model.format.vector(record, "embedding", utt_id, &embedding))
+    }
+
+    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
+        env.dataset.name(idx)
+    }
+
+    /// Writes `embedding.scp`, as Kaldi has it of x-vectors.
+    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+        write_own(&output_dir.join("embedding.scp"), |scp| {
+            for record in records {
+                scp_line(scp, &record?, "embedding", output_dir)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
