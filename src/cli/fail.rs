@@ -51,7 +51,9 @@ pub(super) fn tell(line: impl std::fmt::Display) {
 /// Text as a terminal may have it: what files and other programs say is not to move the cursor,
 /// set the title or worse.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    // Those that turn the direction of what comes after them have it read as something else.
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| !c.is_control() && !turns(c) || matches!(c, '\n' | '\t');
     if text.chars().all(harmless) {
         return text.into();
     }

@@ -45,8 +45,8 @@ pub struct Utterance {
 ///
 /// # Errors
 /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
-/// utterances of one id, a pipe command.
-pub(crate) fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance>> {
+/// utterances of one id, a pipe command, an id that is not what `ids` asks for.
+pub(crate) fn read(path: &Path, segments: Option<&Path>, ids: Ids) -> Result<Vec<Utterance>> {
     let text = read_text(path)?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let lines = match extension {
@@ -58,13 +58,26 @@ pub(crate) fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance
         bail!("{}: no utterances", path.display());
     }
     check_unique(path, &lines)?;
-    let lines = match segments.map(Path::to_path_buf).or_else(|| segments_beside(path)) {
-        Some(segments) => cut(lines, path, &segments)?,
+    let segments = segments.map(Path::to_path_buf).or_else(|| segments_beside(path));
+    let lines = match &segments {
+        Some(segments) => cut(lines, path, segments)?,
         None => lines,
     };
+    if ids == Ids::Words {
+        check_words(segments.as_deref().unwrap_or(path), &lines)?;
+    }
     let mut utterances: Vec<_> = lines.into_iter().map(|(_, utterance)| utterance).collect();
     durations_beside(path, &mut utterances)?;
     Ok(utterances)
+}
+
+/// What an utterance id must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ids {
+    /// Any text.
+    Any,
+    /// One word, as it must be in an scp and in an archive: a blank ends it there.
+    Words,
 }
 
 /// The `segments` file beside a `wav.scp`, as in a Kaldi data directory.
@@ -118,6 +131,22 @@ fn check_unique(path: &Path, lines: &[Line]) -> Result<()> {
                 "{path}:{number}: utterance `{}` was already on line {first}",
                 utterance.id,
                 path = path.display(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Programs differ in what a blank is; none takes any of these for a part of a word.
+fn check_words(path: &Path, lines: &[Line]) -> Result<()> {
+    let ends = |c: char| c.is_whitespace() || c.is_control();
+    for (number, utterance) in lines {
+        if utterance.id.is_empty() || utterance.id.contains(ends) {
+            bail!(
+                "{}:{number}: the utterance id {:?} is not one word, as it must be in an scp; give the \
+                 line an `utt_id` without blanks",
+                path.display(),
+                utterance.id,
             );
         }
     }
