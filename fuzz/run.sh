@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Fuzzes each target for so many seconds, 300 unless told, from seeds that the tests have.
-# Usage: fuzz/run.sh [SECONDS]. Needs cargo-fuzz.
+# Fuzzes each target, or those that are named, for so many seconds, 300 unless told, from seeds that the
+# tests have. Usage: fuzz/run.sh [SECONDS [TARGET...]]. Needs cargo-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-300}
 
 rm -rf fuzz/seeds
-ESPNET3_PAR_SEEDS=$PWD/fuzz/seeds cargo test --no-default-features --lib -q -- write_seeds --ignored
+ESPNET3_PAR_SEEDS=$PWD/fuzz/seeds cargo test --no-default-features --features speech --lib -q -- write_seeds --ignored
 
-for target in config records reply; do
+shift $(($# > 0))
+[ $# -gt 0 ] || set -- audio config records reply
+for target in "$@"; do
     mkdir -p "fuzz/corpus/$target"
     # Without sanitizers: there is no unsafe code, and it works on a stable toolchain.
     RUSTC_BOOTSTRAP=1 cargo fuzz run -s none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \

@@ -104,6 +104,40 @@ pub fn reply(bytes: &[u8]) {
     }
 }
 
+/// Audio is read as it was asked for, or refused. The first byte chooses what is asked for, the rest is
+/// the file.
+///
+/// # Panics
+/// Where that is not so.
+#[cfg(feature = "speech")]
+pub fn audio(bytes: &[u8]) {
+    use crate::speech::audio::{Span, read};
+    // libfuzzer-sys would end the process at symphonia's panics, which are caught. One that is not
+    // caught still ends it.
+    #[cfg(fuzzing)]
+    {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| eprintln!("{panic}"))));
+    }
+    let [choice, file @ ..] = bytes else { return };
+    let spans = [(0.0, None), (0.0, Some(0.05)), (0.02, Some(0.04)), (0.1, None)];
+    let (start, end) = spans[usize::from(choice & 3)];
+    let channel = [None, Some(0), Some(1), Some(9)][usize::from(choice >> 2 & 3)];
+    let rate = if choice & 16 == 0 { 16_000 } else { 8_000 };
+    let folder = folder();
+    let path = folder.path().join("audio");
+    fs::write(&path, file).expect("writes");
+    match read(&path, Span { start, end }, channel, rate) {
+        Ok(audio) => {
+            assert_eq!(audio.sample_rate, rate);
+            // One sample more, by rounding, and one for each of the two rates.
+            let longest = end.map_or(f64::INFINITY, |end| (end - start) * f64::from(rate) + 20.0);
+            assert!(audio.samples.len() as f64 <= longest, "{}", audio.samples.len());
+        }
+        Err(error) => assert!(format!("{error:#}").starts_with("failed to read audio `")),
+    }
+}
+
 fn folder() -> tempfile::TempDir {
     // In memory, where there is such a place: thousands of times a second.
     let memory = Path::new("/dev/shm");

@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::fail::{Exit, Fail, tell};
+use super::fail::{Exit, Fail, open_stdout, tell};
 use super::processes::{find_stage, load_params};
 use super::status::{count, find_run};
 use crate::collect::{
@@ -88,7 +88,7 @@ impl Collect {
             tell(run.results().display());
             collected
         } else if self.stdout {
-            let mut out = BufWriter::new(std::io::stdout().lock());
+            let mut out = BufWriter::new(open_stdout()?.lock());
             let collected = self.write(&run, &spec, &mut out)?;
             out.flush()?;
             collected

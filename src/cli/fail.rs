@@ -1,9 +1,14 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Stdout, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::collect::Incomplete;
 use crate::config::Diagnostics;
@@ -15,6 +20,29 @@ pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
     Ok(writeln!(std::io::stdout(), "{}", shown(&line.to_string()))?)
 }
 
+/// Writes a line that is wanted for itself, and not only for the exit code.
+pub(super) fn give(line: impl std::fmt::Display) -> Result<(), Fail> {
+    open_stdout()?;
+    say(line)
+}
+
+/// Stdout, for what is wanted for itself. That it is closed is an error: Rust opens /dev/null in its
+/// place, and all would be lost without a word.
+pub(super) fn open_stdout() -> Result<Stdout, Fail> {
+    let stdout = std::io::stdout();
+    let null = || -> std::io::Result<bool> {
+        let out = File::from(stdout.as_fd().try_clone_to_owned()?).metadata()?;
+        Ok(out.rdev() == fs::metadata("/dev/null")?.rdev())
+    };
+    // Who wants to throw something away opens /dev/null for writing alone; Rust opens it for both.
+    let flags = fcntl(&stdout, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+    let both = flags.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_RDWR);
+    if both && null().unwrap_or(false) {
+        return Err(anyhow::anyhow!("stdout is closed: what is written there would be lost").into());
+    }
+    Ok(stdout)
+}
+
 /// Writes a line to stderr. Where nobody can read it any more, there is nobody to tell.
 pub(super) fn tell(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", shown(&line.to_string()));
@@ -23,7 +51,9 @@ pub(super) fn tell(line: impl std::fmt::Display) {
 /// Text as a terminal may have it: what files and other programs say is not to move the cursor,
 /// set the title or worse.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    // Those that turn the direction of what comes after them have it read as something else.
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmless = |c: char| !c.is_control() && !turns(c) || matches!(c, '\n' | '\t');
     if text.chars().all(harmless) {
         return text.into();
     }

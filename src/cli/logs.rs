@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::fail::{Exit, Fail, shown};
+use super::fail::{Exit, Fail, open_stdout, shown};
 use super::status::find_run;
 use crate::job::Job;
 use crate::plain_file;
@@ -60,7 +60,7 @@ impl Logs {
                 if new.is_empty() {
                     continue;
                 }
-                let mut out = std::io::stdout().lock();
+                let mut out = open_stdout()?.lock();
                 if last != name {
                     writeln!(out, "{}", shown(&format!("==> {name}: {} <==", fate(run, worker))))?;
                     last.clone_from(&name);

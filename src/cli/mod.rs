@@ -22,7 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostics, Request, environment};
 use crate::stage::Stage;
-use fail::{Exit, Fail, say, tell};
+use fail::{Exit, Fail, give, tell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -164,7 +164,7 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
             // the script for bash, and then finds none of them.
             let script =
                 String::from_utf8_lossy(&script).replace("espnet3__subcmd__par", "espnet3__par");
-            say(script.trim_end()).map(|()| Exit::Done)
+            give(script.trim_end()).map(|()| Exit::Done)
         }
     };
     answered.unwrap_or_else(Fail::print).into()

@@ -78,7 +78,9 @@ impl Report {
             let Ok(error) = serde_json::from_str::<crate::item_error::ItemError>(line) else {
                 continue;
             };
-            let item = error.item.map_or_else(String::new, |item| format!(" {item}"));
+            // What the name makes of its line's end is not a line of ours.
+            let item = error.item.unwrap_or_default().replace('\n', "\\n");
+            let item = if item.is_empty() { item } else { format!(" {item}") };
             // The way to an exception is for `errors.jsonl`.
             let why = error.error.lines().next().unwrap_or_default();
             text += &format!("\n  item {}{item}: {why}", error.idx);

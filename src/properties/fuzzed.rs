@@ -77,6 +77,38 @@ fn replies() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Audio of every kind that is read, a tenth of a second or less.
+#[cfg(feature = "speech")]
+fn audio() -> Vec<Vec<u8>> {
+    use crate::speech::testing::{sine, sphere, wav};
+    let samples = sine(440.0, 16_000, 0.1);
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let mono = wav(&samples, 16_000, 1);
+    // The same with another kind of samples: format tag, bytes each.
+    let of_kind = |kind: u8, width: u8| {
+        let mut file = mono.clone();
+        (file[20], file[32], file[34]) = (kind, width, 8 * width);
+        file
+    };
+    let fields = |coding: &str, count: usize| {
+        format!("sample_count -i {count}\nsample_rate -i 16000\nchannel_count -i 1\n{coding}")
+    };
+    let files = [
+        mono.clone(),
+        wav(&samples, 44_100, 2),
+        of_kind(1, 1),
+        of_kind(1, 3),
+        of_kind(3, 4),
+        of_kind(7, 1),
+        include_bytes!("../speech/fixtures/tones.flac").to_vec(),
+        sphere(&fields("sample_byte_format -s2 10", samples.len()), &bytes),
+        sphere(&fields("sample_coding -s4 ulaw", bytes.len()), &bytes),
+    ];
+    // Asked for as a whole, and in part.
+    let asked = |file: Vec<u8>| [0, 1, 22].map(|choice| [&[choice], &file[..]].concat());
+    files.into_iter().flat_map(asked).collect()
+}
+
 /// Each seed as it is, then changed ones: the same in every run.
 fn over_all(seeds: &[Vec<u8>], target: fn(&[u8])) {
     assert!(seeds.len() >= 5);
@@ -123,12 +155,24 @@ fn replies_whatever_they_are() {
     over_all(&replies(), fuzzing::reply);
 }
 
+#[cfg(feature = "speech")]
+#[test]
+fn audio_whatever_it_is() {
+    over_all(&audio(), fuzzing::audio);
+}
+
 /// For `fuzz/run.sh`.
 #[test]
 #[ignore = "writes files"]
 fn write_seeds() {
     let folder = PathBuf::from(std::env::var_os("ESPNET3_PAR_SEEDS").expect("where to"));
-    for (name, seeds) in [("config", configs()), ("records", records()), ("reply", replies())] {
+    for (name, seeds) in [
+        ("config", configs()),
+        ("records", records()),
+        ("reply", replies()),
+        #[cfg(feature = "speech")]
+        ("audio", audio()),
+    ] {
         fs::create_dir_all(folder.join(name)).expect("makes the folder");
         for (nth, seed) in seeds.iter().enumerate() {
             fs::write(folder.join(name).join(nth.to_string()), seed).expect("writes");

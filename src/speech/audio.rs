@@ -90,8 +90,19 @@ pub(crate) struct Decoded {
 /// no such channel, a span that ends more than half a second after the recording.
 pub fn read(path: &Path, span: Span, channel: Option<usize>, sample_rate: u32) -> Result<Audio> {
     read_native(path, span, channel)
+        .and_then(sane)
         .and_then(|audio| resample::resample(audio, sample_rate))
         .with_context(|| format!("failed to read audio `{}`", path.display()))
+}
+
+/// Files of floats can hold anything. No scale that is in use, of 32-bit integers either, has larger
+/// samples, and sums of their squares would overflow.
+fn sane(audio: Audio) -> Result<Audio> {
+    const LARGEST: f32 = 1e10;
+    match audio.samples.iter().position(|sample| sample.is_nan() || sample.abs() > LARGEST) {
+        None => Ok(audio),
+        Some(at) => bail!("damaged: sample {at} is {}", audio.samples[at]),
+    }
 }
 
 fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio> {
@@ -341,6 +352,20 @@ mod tests {
         let (_dir, path) = write("a.wav", &rate);
         let error = error(&path, WHOLE, None);
         assert!(error.ends_with("a sample rate of 4294967295 Hz"), "{error}");
+    }
+
+    #[test]
+    fn floats_that_are_no_samples() {
+        for (value, said) in
+            [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (1e11, "100000000000")]
+        {
+            // The same bytes as 32-bit floats, format tag 3.
+            let mut file = wav(&[0; 1000], 8000, 1);
+            (file[20], file[32], file[34]) = (3, 4, 32);
+            file[44 + 4 * 7..][..4].copy_from_slice(&value.to_le_bytes());
+            let (_dir, path) = write("a.wav", &file);
+            assert!(error(&path, WHOLE, None).ends_with(&format!("damaged: sample 7 is {said}")));
+        }
     }
 
     #[test]

@@ -59,9 +59,16 @@ pub(crate) struct Entry {
 ///
 /// # Errors
 /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
-/// utterances of one id, a pipe command.
-pub(crate) fn read(path: &Path, segments: Option<&Path>) -> Result<Vec<Utterance>> {
-    list(path, segments)?.into_iter().map(|entry| entry.utterance).collect()
+/// utterances of one id, a pipe command, an id that is not what `ids` asks for.
+pub(crate) fn read(path: &Path, segments: Option<&Path>, ids: Ids) -> Result<Vec<Utterance>> {
+    let utterance = |Entry { file, line, utterance, .. }: Entry| {
+        let utterance = utterance?;
+        if ids == Ids::Words {
+            check_word(&file, line, &utterance.id)?;
+        }
+        Ok(utterance)
+    };
+    list(path, segments)?.into_iter().map(utterance).collect()
 }
 
 /// As [`read`], but lines that are wrong are in the list too. With segments, the recordings that
@@ -86,6 +93,15 @@ pub(crate) fn list(path: &Path, segments: Option<&Path>) -> Result<Vec<Entry>> {
     }
     durations_beside(path, &mut entries)?;
     Ok(entries)
+}
+
+/// What an utterance id must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ids {
+    /// Any text.
+    Any,
+    /// One word, as it must be in an scp and in an archive: a blank ends it there.
+    Words,
 }
 
 /// The `segments` file beside a `wav.scp`, as in a Kaldi data directory.
@@ -157,6 +173,18 @@ fn scp_line(line: &str) -> Result<Utterance> {
 pub(super) fn utterance(id: &str, path: &str) -> Utterance {
     let path = Arc::from(Path::new(path));
     Utterance { id: id.to_owned(), path, span: Span::default(), duration: None }
+}
+
+/// Programs differ in what a blank is; none takes any of these for a part of a word.
+fn check_word(file: &Path, line: usize, id: &str) -> Result<()> {
+    if id.is_empty() || id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        bail!(
+            "{}:{line}: the utterance id {id:?} is not one word, as it must be in an scp; give the \
+             line an `utt_id` without blanks",
+            file.display()
+        );
+    }
+    Ok(())
 }
 
 /// Cuts recordings into the utterances of a Kaldi `segments` file: `UTT_ID RECORDING START END`,

@@ -4,8 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use super::audio::Span;
-use super::manifest::{Utterance, read};
+use super::manifest::{self, Ids, Utterance};
 use super::testing::write;
+
+fn read(path: &Path, segments: Option<&Path>) -> anyhow::Result<Vec<Utterance>> {
+    manifest::read(path, segments, Ids::Any)
+}
 
 /// Id, path, start, end and duration of an utterance.
 type Summary<'a> = (&'a str, &'a str, f64, Option<f64>, Option<f64>);
@@ -108,4 +112,24 @@ fn errors_name_the_line() {
     }
     let missing = read(Path::new("no/wav.scp"), None).expect_err("no such file");
     assert!(format!("{missing:#}").starts_with("failed to read `no/wav.scp`: No such file"));
+}
+
+#[test]
+fn ids_that_end_before_their_end() {
+    for id in ["a b", "a\tb", "a\nb", " a", "", "a\u{1c}b", "a\u{a0}b", "a\u{3000}", "a\0b"] {
+        let lines = format!(
+            "{}\n{}\n",
+            r#"{"utt_id": "é/-%*", "path": "x"}"#,
+            serde_json::json!({"utt_id": id, "path": "x"})
+        );
+        let (_dir, path) = write("a.jsonl", lines.as_bytes());
+        assert_eq!(read(&path, None).expect("any id").len(), 2);
+        let error = manifest::read(&path, None, Ids::Words).expect_err(id).to_string();
+        let expected = format!("a.jsonl:2: the utterance id {id:?} is not one word");
+        assert!(error.contains(&expected), "{error}");
+    }
+    // The id is the file's name, where there is none.
+    let (_dir, path) = write("b.jsonl", br#"{"path": "my recording.wav"}"#);
+    let error = manifest::read(&path, None, Ids::Words).expect_err("a blank").to_string();
+    assert!(error.contains("b.jsonl:1: the utterance id \"my recording\" is not"), "{error}");
 }

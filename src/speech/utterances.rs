@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::audio::Span;
 use super::inspect::{Inspected, inspect};
-use super::{Audio, Utterance, audio, manifest};
+use super::manifest::{self, Ids};
+use super::{Audio, Utterance, audio};
 use crate::Dataset;
 use crate::checksum;
 
@@ -97,8 +98,32 @@ impl Source<'_> {
     /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
     /// utterances of one id, a pipe command.
     pub fn utterances(&self) -> Result<Utterances> {
+        self.read(Ids::Any)
+    }
+
+    /// The same, where every utterance id must be one word: for a stage that writes archives or an scp.
+    ///
+    /// ```
+    /// # use espnet3_par::speech::Source;
+    /// # let folder = tempfile::tempdir()?;
+    /// let manifest = folder.path().join("train.jsonl");
+    /// std::fs::write(&manifest, r#"{"path": "my recording.wav"}"#)?;
+    /// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16_000 };
+    /// assert_eq!(source.utterances()?.get(0)?.id, "my recording");
+    /// // Kaldi would read the id `my`.
+    /// assert!(source.utterances_for_scp().is_err());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    /// # Errors
+    /// As [`utterances`](Self::utterances), and for an id that is empty or has a blank or a control
+    /// character.
+    pub fn utterances_for_scp(&self) -> Result<Utterances> {
+        self.read(Ids::Words)
+    }
+
+    fn read(&self, ids: Ids) -> Result<Utterances> {
         Ok(Utterances {
-            utterances: manifest::read(self.manifest, self.segments)?,
+            utterances: manifest::read(self.manifest, self.segments, ids)?,
             folder: self.manifest.parent().map(Path::to_path_buf).unwrap_or_default(),
             channel: self.channel,
             sample_rate: self.sample_rate,

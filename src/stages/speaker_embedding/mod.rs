@@ -86,7 +86,7 @@ impl InferenceProvider for SpeakerEmbeddingProvider {
     type Model = Model;
 
     fn build_dataset(&self) -> Result<Utterances> {
-        self.source().utterances()
+        self.source().utterances_for_scp()
     }
 
     fn build_model(&self) -> Result<Model> {

@@ -236,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn an_utterance_id_is_any_text() {
+        let (dirs, provider) = provider(&json!({}));
+        let ids = ["a b", "a\nb", "../x", "-rf", "%s", "\u{202e}x", "a\0b", ""];
+        let line = |id| format!("{}\n", json!({"utt_id": id, "path": "a.wav"}));
+        let manifest = dirs[0].path().join("ids.jsonl");
+        fs::write(&manifest, ids.map(line).concat()).expect("a file");
+        let provider = VadProvider { manifest, ..provider.expect("parameters") };
+        let env = provider.build_env_local().expect("an env");
+        for (idx, id) in (0..).zip(ids) {
+            let record = Vad::forward(idx, &env).expect("audio");
+            assert_eq!(record.get::<String>("utt_id").expect("an id"), id);
+        }
+    }
+
+    #[test]
     fn probabilities_only_when_asked_for() {
         let (_dirs, provider) = provider(&json!({}));
         let env = provider.expect("parameters").build_env_local().expect("an env");
