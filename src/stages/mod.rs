@@ -3,6 +3,8 @@
 use crate::Stage;
 use crate::spec::PYTHON;
 
+#[cfg(feature = "candle")]
+mod asr;
 #[cfg(feature = "speech")]
 mod collect_stats;
 mod command;
