@@ -13,6 +13,8 @@ mod mel;
 mod mfcc;
 mod network;
 mod params;
+#[cfg(test)]
+mod reference;
 mod s3file;
 #[cfg(test)]
 mod testing;
@@ -20,7 +22,7 @@ mod transitions;
 mod units;
 mod viterbi;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -33,8 +35,27 @@ use network::Network;
 use params::{Cmn, Params};
 use viterbi::Search;
 
+/// The file by which a folder is known as an acoustic model of CMU Sphinx: its model definition.
+pub(crate) const MDEF: &str = "mdef";
+
+/// The files of a model.
+const FILES: [&str; 7] = [
+    MDEF,
+    "feat.params",
+    "means",
+    "variances",
+    "mixture_weights",
+    "transition_matrices",
+    "noisedict",
+];
+
 /// Frames that are scored at once.
 const BLOCK: usize = 512;
+
+/// The files of the model in `folder`, on which results depend.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    FILES.iter().map(|name| folder.join(name)).collect()
+}
 
 /// A model, a dictionary and a language model, ready to recognise.
 pub(crate) struct Sphinx {
@@ -46,14 +67,13 @@ pub(crate) struct Sphinx {
 }
 
 impl Sphinx {
-    /// Loads the model in `folder` (`mdef`, `feat.params`, `means`, `variances`, `mixture_weights`,
-    /// `transition_matrices`, `noisedict`), a dictionary, and a language model. Without one, all
-    /// words are equally likely.
+    /// Loads the model in `folder`, a dictionary, and a language model. Without one, all words are
+    /// equally likely.
     ///
     /// # Errors
     /// Names the file, and the line in a text, of what is missing, damaged or does not fit the rest.
     pub(crate) fn load(folder: &Path, dict: &Path, lm: Option<&Path>) -> Result<Self> {
-        let phones = Phones::read(&folder.join("mdef"))?;
+        let phones = Phones::read(&folder.join(MDEF))?;
         let params = Params::read(&folder.join("feat.params"))?;
         let mixtures = Mixtures::read(folder)?;
         let path = folder.join("transition_matrices");
@@ -92,7 +112,10 @@ impl Sphinx {
     fn features(&self, samples: &[f32]) -> Vec<f32> {
         let mut cepstra = self.mfcc.compute(samples);
         features::normalise(&mut cepstra, self.mfcc.dim(), &self.cmn);
-        features::with_deltas(&cepstra, self.mfcc.dim())
+        let mut features = features::with_deltas(&cepstra, self.mfcc.dim());
+        // PocketSphinx takes the words from the frame before its last one, which is not a whole one.
+        features.truncate(features.len().saturating_sub(self.mixtures.dim));
+        features
     }
 
     fn recognise_one(&self, samples: &[f32]) -> Result<Hypothesis> {
@@ -169,17 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_cut_is_named() {
-        for name in [
-            "mdef",
-            "feat.params",
-            "means",
-            "variances",
-            "mixture_weights",
-            "transition_matrices",
-            "noisedict",
-            "dic",
-            "lm",
-        ] {
+        for name in FILES.into_iter().chain(["dic", "lm"]) {
             let folder = toy();
             let path = folder.path().join(name);
             let bytes = fs::read(&path).expect("a file");
@@ -191,6 +204,25 @@ mod tests {
             fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
             if !["feat.params", "dic"].contains(&name) {
                 assert!(error().starts_with(&path.display().to_string()), "{}", error());
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_the_files_hold_it_is_an_error_or_a_model() {
+        for name in FILES.into_iter().chain(["dic", "lm"]) {
+            let folder = toy();
+            let path = folder.path().join(name);
+            let bytes = fs::read(&path).expect("a file");
+            for at in (0..bytes.len()).step_by(3) {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 0x81;
+                for damaged in [&damaged, &bytes[..at]] {
+                    fs::write(&path, damaged).expect("a file");
+                    if let Ok(sphinx) = load(folder.path()) {
+                        sphinx.recognise(&[&[0.5; 2000]]).expect("a hypothesis");
+                    }
+                }
             }
         }
     }

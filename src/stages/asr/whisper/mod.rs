@@ -1,0 +1,124 @@
+//! Whisper (<https://github.com/openai/whisper>), by candle-transformers' network.
+
+mod checkpoint;
+mod filters;
+mod greedy;
+mod log_mel;
+mod vocabulary;
+mod weights;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use candle_transformers::models::whisper::Config;
+use candle_transformers::models::whisper::model::Whisper as Network;
+
+use super::recogniser::{Hypothesis, Recogniser};
+use checkpoint::{Checkpoint, Dimensions};
+use greedy::Rules;
+use log_mel::{HOP, LogMel, SAMPLE_RATE};
+use vocabulary::Vocabulary;
+
+pub(crate) use checkpoint::{CONFIG, files};
+pub(crate) use vocabulary::Wanted;
+
+/// A Whisper model, ready to transcribe.
+pub(crate) struct Whisper {
+    network: Network,
+    log_mel: LogMel,
+    vocabulary: Vocabulary,
+    rules: Rules,
+    device: Device,
+    /// Frames that the encoder takes: 3000, which are 30 s.
+    frames: usize,
+}
+
+/// Whether the checkpoint in `folder` is whole and can do what is wanted, without loading it.
+///
+/// # Errors
+/// Says what is missing or cannot be.
+pub(crate) fn check(folder: &Path, wanted: Wanted<'_>) -> Result<()> {
+    wanted.tokens(Checkpoint::open(folder)?.multilingual).map(drop)
+}
+
+impl Whisper {
+    /// Loads the checkpoint in `folder`.
+    ///
+    /// # Errors
+    /// When it is not whole, or cannot do what is wanted.
+    pub(crate) fn load(folder: &Path, wanted: Wanted<'_>, device: Device) -> Result<Self> {
+        let checkpoint = Checkpoint::open(folder)?;
+        let vocabulary = Vocabulary::load(&checkpoint, wanted)?;
+        let path = checkpoint.weights();
+        let network =
+            Network::load(&weights::load(&path, &device)?, config(&checkpoint.dimensions));
+        let network = network.with_context(|| format!("failed to load `{}`", path.display()))?;
+        Ok(Self {
+            network,
+            log_mel: LogMel::new(checkpoint.dimensions.num_mel_bins),
+            rules: Rules::new(&checkpoint, &vocabulary),
+            vocabulary,
+            device,
+            frames: 2 * checkpoint.dimensions.max_source_positions,
+        })
+    }
+}
+
+fn config(dimensions: &Dimensions) -> Config {
+    let Dimensions {
+        num_mel_bins,
+        max_source_positions,
+        d_model,
+        encoder_attention_heads,
+        encoder_layers,
+        vocab_size,
+        max_target_positions,
+        decoder_attention_heads,
+        decoder_layers,
+    } = *dimensions;
+    Config {
+        num_mel_bins,
+        max_source_positions,
+        d_model,
+        encoder_attention_heads,
+        encoder_layers,
+        vocab_size,
+        max_target_positions,
+        decoder_attention_heads,
+        decoder_layers,
+        suppress_tokens: Vec::new(),
+    }
+}
+
+impl Recogniser for Whisper {
+    fn sample_rate(&self) -> u32 {
+        SAMPLE_RATE
+    }
+
+    fn recognise(&self, pieces: &[&[f32]]) -> Result<Vec<Hypothesis>> {
+        if pieces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let window = self.frames * HOP;
+        let mut mels = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            ensure!(piece.len() <= window, "{} samples at once, of {window}", piece.len());
+            let mel = self.log_mel.compute(piece, self.frames);
+            mels.push(Tensor::from_vec(mel, ((), self.frames), &Device::Cpu)?);
+        }
+        // Tensors are shared; what is its own is the cache of the decoder.
+        let mut network = self.network.clone();
+        let mels = Tensor::stack(&mels, 0)?.to_device(&self.device)?;
+        let encoded = network.encoder.forward(&mels, true)?;
+        let transcripts = greedy::decode(&mut network.decoder, &encoded, &self.rules)?;
+        let hypothesis = |transcript: greedy::Transcript| {
+            Ok(Hypothesis {
+                text: self.vocabulary.text(&transcript.tokens)?,
+                score: transcript.score,
+                tokens: Some(transcript.tokens),
+            })
+        };
+        transcripts.into_iter().map(hypothesis).collect()
+    }
+}
