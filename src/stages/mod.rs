@@ -3,7 +3,7 @@
 use crate::Stage;
 use crate::spec::PYTHON;
 
-#[cfg(feature = "asr")]
+#[cfg(feature = "candle")]
 mod asr;
 #[cfg(feature = "speech")]
 mod collect_stats;
@@ -17,7 +17,7 @@ mod vad;
 
 pub(crate) use queue::{Jobs, QUEUE};
 
-#[cfg(feature = "asr")]
+#[cfg(feature = "candle")]
 pub use asr::Asr;
 #[cfg(feature = "speech")]
 pub use collect_stats::CollectStats;
@@ -57,7 +57,7 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<Fbank>("fbank", "log-mel filterbank features, as Kaldi's"),
     #[cfg(feature = "speech")]
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
-    #[cfg(feature = "asr")]
+    #[cfg(feature = "candle")]
     Stage::new::<Asr>("asr", "what is said, by Whisper"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];

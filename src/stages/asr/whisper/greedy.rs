@@ -1,10 +1,10 @@
 //! Greedy decoding: the likeliest token, then the likeliest after it.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use candle_transformers::models::whisper::model::TextDecoder;
 
 use super::checkpoint::Checkpoint;
+use super::network::Decoder;
 use super::vocabulary::Vocabulary;
 
 /// How transcripts begin and end.
@@ -55,53 +55,55 @@ pub(super) struct Transcript {
     ended: bool,
 }
 
-/// Transcribes what the encoder made of some pieces of audio: (pieces, positions, d_model).
+/// Transcribes what the encoder made of some pieces of audio: (pieces, positions, size).
 ///
 /// # Errors
-/// None are expected: shapes were checked when the model was loaded.
+/// Where the network's output is not a number: its weights are broken.
 pub(super) fn decode(
-    decoder: &mut TextDecoder,
+    decoder: &Decoder,
     encoded: &Tensor,
     rules: &Rules,
 ) -> Result<Vec<Transcript>> {
     let pieces = encoded.dim(0)?;
     let new = || Transcript { tokens: Vec::new(), score: 0.0, ended: false };
     let mut transcripts: Vec<_> = std::iter::repeat_with(new).take(pieces).collect();
+    let mut state = decoder.start(encoded)?;
+    let mut next = rules.prompt.repeat(pieces);
     for step in 0..rules.longest {
-        let rows = transcripts.iter().flat_map(|transcript| {
-            // One that has ended goes on as padding: all rows are of the same length.
-            let padding = std::iter::repeat_n(&rules.end, step - transcript.tokens.len());
-            rules.prompt.iter().chain(&transcript.tokens).chain(padding).copied()
-        });
-        let length = rules.prompt.len() + step;
-        let rows = Tensor::from_iter(rows, encoded.device())?.reshape((pieces, length))?;
-        let states = decoder.forward(&rows, encoded, step == 0)?;
-        // All pieces' last states are one matrix, that is multiplied once.
-        let last = states.narrow(1, length - 1, 1)?.transpose(0, 1)?.contiguous()?;
-        let logits = decoder.final_linear(&last)?.squeeze(0)?.to_vec2::<f32>()?;
+        let columns = next.len() / pieces;
+        let tokens = Tensor::from_vec(next, (pieces, columns), encoded.device())?;
+        let logits = decoder.forward(&tokens, &mut state)?.to_vec2::<f32>()?;
         let mask = if step == 0 { &rules.mask_first } else { &rules.mask };
         for (transcript, logits) in transcripts.iter_mut().zip(&logits) {
-            transcript.extend(logits, mask, rules.end);
+            transcript.extend(logits, mask, rules.end)?;
         }
         if transcripts.iter().all(|transcript| transcript.ended) {
             break;
         }
+        // One that has ended is fed with ends while others go on: it does not see them, nor they it.
+        let last = |transcript: &Transcript| match transcript.tokens.last() {
+            Some(token) if !transcript.ended => *token,
+            _ => rules.end,
+        };
+        next = transcripts.iter().map(last).collect();
     }
     Ok(transcripts)
 }
 
 impl Transcript {
-    fn extend(&mut self, logits: &[f32], mask: &[f32], end: u32) {
+    fn extend(&mut self, logits: &[f32], mask: &[f32], end: u32) -> Result<()> {
         if self.ended {
-            return;
+            return Ok(());
         }
         let (token, log_probability) = likeliest(logits, mask);
+        ensure!(log_probability.is_finite(), "the network's output is not a number");
         self.score += log_probability;
         if token == end {
             self.ended = true;
         } else {
             self.tokens.push(token);
         }
+        Ok(())
     }
 }
 
@@ -135,5 +137,8 @@ mod tests {
         let expected = 3.0 - (2.0_f64.exp() + 2.0 * 3.0_f64.exp()).ln();
         assert_eq!(token, 2, "the first of two");
         assert!((score - expected).abs() < 1e-6, "{score}, {expected}");
+        for (logits, mask) in [([f32::NAN; 4], [0.0; 4]), (logits, [never; 4])] {
+            assert!(!likeliest(&logits, &mask).1.is_finite());
+        }
     }
 }

@@ -1,9 +1,14 @@
-//! Whisper (<https://github.com/openai/whisper>), by candle-transformers' network.
+//! Whisper (<https://github.com/openai/whisper>), in candle.
 
 mod checkpoint;
+#[cfg(test)]
+pub(super) mod fake;
 mod filters;
 mod greedy;
 mod log_mel;
+mod network;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 mod weights;
 
@@ -11,13 +16,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
-use candle_transformers::models::whisper::Config;
-use candle_transformers::models::whisper::model::Whisper as Network;
 
 use super::recogniser::{Hypothesis, Recogniser};
-use checkpoint::{Checkpoint, Dimensions};
+use checkpoint::Checkpoint;
 use greedy::Rules;
 use log_mel::{HOP, LogMel, SAMPLE_RATE};
+use network::{Decoder, Encoder};
 use vocabulary::Vocabulary;
 
 pub(crate) use checkpoint::{CONFIG, files};
@@ -25,7 +29,8 @@ pub(crate) use vocabulary::Wanted;
 
 /// A Whisper model, ready to transcribe.
 pub(crate) struct Whisper {
-    network: Network,
+    encoder: Encoder,
+    decoder: Decoder,
     log_mel: LogMel,
     vocabulary: Vocabulary,
     rules: Rules,
@@ -51,43 +56,17 @@ impl Whisper {
         let checkpoint = Checkpoint::open(folder)?;
         let vocabulary = Vocabulary::load(&checkpoint, wanted)?;
         let path = checkpoint.weights();
-        let network =
-            Network::load(&weights::load(&path, &device)?, config(&checkpoint.dimensions));
-        let network = network.with_context(|| format!("failed to load `{}`", path.display()))?;
+        let weights = weights::load(&path, &device)?;
+        let named = || format!("`{}`", path.display());
         Ok(Self {
-            network,
+            encoder: Encoder::load(&checkpoint.dimensions, &weights).with_context(named)?,
+            decoder: Decoder::load(&checkpoint.dimensions, &weights).with_context(named)?,
             log_mel: LogMel::new(checkpoint.dimensions.num_mel_bins),
             rules: Rules::new(&checkpoint, &vocabulary),
             vocabulary,
             device,
             frames: 2 * checkpoint.dimensions.max_source_positions,
         })
-    }
-}
-
-fn config(dimensions: &Dimensions) -> Config {
-    let Dimensions {
-        num_mel_bins,
-        max_source_positions,
-        d_model,
-        encoder_attention_heads,
-        encoder_layers,
-        vocab_size,
-        max_target_positions,
-        decoder_attention_heads,
-        decoder_layers,
-    } = *dimensions;
-    Config {
-        num_mel_bins,
-        max_source_positions,
-        d_model,
-        encoder_attention_heads,
-        encoder_layers,
-        vocab_size,
-        max_target_positions,
-        decoder_attention_heads,
-        decoder_layers,
-        suppress_tokens: Vec::new(),
     }
 }
 
@@ -103,15 +82,13 @@ impl Recogniser for Whisper {
         let window = self.frames * HOP;
         let mut mels = Vec::with_capacity(pieces.len());
         for piece in pieces {
-            ensure!(piece.len() <= window, "{} samples at once, of {window}", piece.len());
+            ensure!(piece.len() <= window, "{} samples at once, of at most {window}", piece.len());
             let mel = self.log_mel.compute(piece, self.frames);
             mels.push(Tensor::from_vec(mel, ((), self.frames), &Device::Cpu)?);
         }
-        // Tensors are shared; what is its own is the cache of the decoder.
-        let mut network = self.network.clone();
         let mels = Tensor::stack(&mels, 0)?.to_device(&self.device)?;
-        let encoded = network.encoder.forward(&mels, true)?;
-        let transcripts = greedy::decode(&mut network.decoder, &encoded, &self.rules)?;
+        let encoded = self.encoder.forward(&mels)?;
+        let transcripts = greedy::decode(&self.decoder, &encoded, &self.rules)?;
         let hypothesis = |transcript: greedy::Transcript| {
             Ok(Hypothesis {
                 text: self.vocabulary.text(&transcript.tokens)?,
