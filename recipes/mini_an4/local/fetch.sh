@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fetches AN4 (8 utterances, from ESPnet's wheel) and Silero VAD's model into downloads/, once.
+# Fetches AN4 (8 utterances, from ESPnet's wheel), Silero VAD's model, and an acoustic model of AN4 (from
+# PocketSphinx's test data) into downloads/, once.
 # A file that is there already and has the right checksum is not fetched again.
 #
 # usage: local/fetch.sh [MODEL...]
@@ -24,6 +25,52 @@ has_sha256() { # FILE SHA256
     [ -f "$1" ] && [ "$(python3 -c '
 import hashlib, sys
 print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$1")" = "$2" ]
+}
+
+# AN4's acoustic model: 34 phones of 3 states, a Gaussian each (CMU, BSD-2).
+an4_model_files=(
+    b6135b2c6baaf6579a62fc6291320ba72926a6fa7da896bb9377d41e8bb89f35 feat.params
+    c46cbf0118455173eeb0f8dbece5810d701530ea9e6858c5ffcccbab595c33c4 mdef
+    1bbf9f23ce58b8bf07d6f11c3681f353be4bba97f9ea685ef5fbb5a425ceb4c7 means
+    46004e51d4214fa1fc1b8bb02bf41fe5cd4eadad3453e254c8538f82df73e8fe mixture_weights
+    f9f30e70167dfb43605a1d68f86e15c0874655055e0488e34251789b668cf819 noisedict
+    b5a828a526df20f744a99ec3bc9ca61f3fd8387d44f14365f4e5d7ba7a5365d0 transition_matrices
+    b909523d11f0d43ce767f71ce00b2198d9dabba80f3f7dd845312d9cce2d7c01 variances
+)
+
+has_an4_model() { # FOLDER
+    local i
+    for ((i = 0; i < ${#an4_model_files[@]}; i += 2)); do
+        has_sha256 "$1/${an4_model_files[i + 1]}" "${an4_model_files[i]}" || return 1
+    done
+}
+
+# The same files are in PocketSphinx's source on PyPI, whatever the system, and in a package of Debian's.
+fetch_an4_model() {
+    local requirement=pocketsphinx==5.1.1 package=pocketsphinx-testdata folder=test/data/an4_ci_cont
+    if has_an4_model downloads/an4_ci_cont; then
+        return
+    fi
+    log "fetching ${requirement}"
+    if python3 -m pip download --quiet --no-deps --no-binary pocketsphinx --dest "${tmp}" "${requirement}"; then
+        mkdir "${tmp}/an4_ci_cont"
+        tar -xzf "${tmp}"/pocketsphinx-*.tar.gz -C "${tmp}/an4_ci_cont" --strip-components=4 \
+            "${requirement/==/-}/${folder}"
+    elif command -v apt-get > /dev/null && (cd "${tmp}" && apt-get download --quiet=2 "${package}"); then
+        dpkg-deb -x "${tmp}/${package}"_*.deb "${tmp}/debian"
+        mv "${tmp}/debian/usr/share/pocketsphinx/${folder}" "${tmp}/an4_ci_cont"
+    else
+        log "could not download ${requirement}."
+        log "By hand, where there is a network: pip download --no-deps --no-binary pocketsphinx ${requirement}"
+        log "then put the folder ${folder} of the archive here: $(pwd)/downloads/an4_ci_cont"
+        exit 1
+    fi
+    if ! has_an4_model "${tmp}/an4_ci_cont"; then
+        log "the acoustic model in ${requirement} is not the expected one"
+        exit 1
+    fi
+    rm -rf downloads/an4_ci_cont
+    mv "${tmp}/an4_ci_cont" downloads/an4_ci_cont
 }
 
 # Downloads a wheel into ${tmp} without installing it.
@@ -109,7 +156,8 @@ if [ ! -d downloads/an4 ]; then
     tar -xzf downloads/an4.tar.gz -C "${tmp}"
     mv "${tmp}/downloads/an4" downloads/an4
 fi
-log "downloads/an4 and downloads/silero_vad.onnx are in place"
+fetch_an4_model
+log "downloads/an4, downloads/an4_ci_cont and downloads/silero_vad.onnx are in place"
 
 for model in "$@"; do
     case ${model} in

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 
 use super::recogniser::Recogniser;
+use super::sphinx::{self, MDEF, Sphinx};
 use super::whisper::{self, Whisper};
-
-/// The file by which a folder is known as a CMU Sphinx acoustic model: its model definition.
-const MDEF: &str = "mdef";
 
 /// A model, as the config has it.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +69,22 @@ impl Model<'_> {
                     "`language` and `task` are for Whisper, and `{}` is a model of CMU Sphinx",
                     self.folder.display()
                 );
-                bail!("`{}`: models of CMU Sphinx are not known yet", self.folder.display())
+                self.sphinx().map(drop)
             }
         }
+    }
+
+    /// It is so small that loading it is the check.
+    fn sphinx(&self) -> Result<Sphinx> {
+        let folder = self.folder;
+        let dict = self.dict.with_context(|| {
+            format!(
+                "`{}` is a model of CMU Sphinx, and needs `dict`, the pronunciations of the words \
+                 that it is to know",
+                folder.display()
+            )
+        })?;
+        Sphinx::load(folder, dict, self.lm)
     }
 
     /// The files that results depend on.
@@ -83,7 +94,7 @@ impl Model<'_> {
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
         match self.kind()? {
             Kind::Whisper => Ok(whisper::files(self.folder)),
-            Kind::Sphinx => Ok(vec![self.folder.join(MDEF)]),
+            Kind::Sphinx => Ok(sphinx::files(self.folder)),
         }
     }
 
@@ -98,7 +109,7 @@ impl Model<'_> {
         self.check()?;
         match self.kind()? {
             Kind::Whisper => Ok(Box::new(Whisper::load(self.folder, self.wanted, device()?)?)),
-            Kind::Sphinx => bail!("models of CMU Sphinx are not known yet"),
+            Kind::Sphinx => Ok(Box::new(self.sphinx()?)),
         }
     }
 }

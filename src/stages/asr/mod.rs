@@ -5,6 +5,7 @@ mod cut;
 mod device;
 mod provider;
 mod recogniser;
+mod sphinx;
 #[cfg(test)]
 mod tests;
 mod transcript;
