@@ -52,6 +52,9 @@ recipe() {
     diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
         recipes/mini_an4_python/exp/utt2pitch
     need sox sox
+    log "the recipe with a stage of its own"
+    rm -rf recipes/own_stage/exp
+    ./recipes/own_stage/run.sh | tail -n 2 | diff - <(sed -n 's/^    \({"idx".*\)/\1/p' recipes/own_stage/README.md)
     log "the recipe in Kaldi's manner"
     rm -rf recipes/kaldi_style/exp recipes/kaldi_style/data
     ./recipes/kaldi_style/run.sh
