@@ -85,6 +85,8 @@ mod manifest_tests;
 pub(crate) mod mel;
 pub mod npy;
 mod resample;
+#[cfg(feature = "candle")]
+pub(crate) mod slaney;
 mod sphere;
 mod tables;
 #[cfg(test)]
