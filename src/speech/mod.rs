@@ -90,6 +90,8 @@ pub mod npy;
 pub(crate) mod pcm;
 pub(crate) mod power;
 pub(crate) mod resample;
+#[cfg(feature = "candle")]
+pub(crate) mod slaney;
 mod sphere;
 pub(crate) mod tables;
 #[cfg(test)]

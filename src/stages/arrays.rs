@@ -36,6 +36,7 @@ impl Format {
     }
 
     /// Adds a vector to the record of `utt_id`, as the field `field`.
+    #[cfg(feature = "candle")]
     pub(super) fn vector(
         self,
         record: Record,
@@ -106,6 +107,7 @@ mod tests {
         assert_eq!(ids.map(file_name), names);
     }
 
+    #[cfg(feature = "candle")]
     #[test]
     fn vectors_are_of_one_dimension() {
         let of = |format: Format| format.vector(Record::default(), "x", "a/b", &[0.5, 2.0]);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use realfft::{RealFftPlanner, RealToComplex};
 
-use crate::speech::mel::{self, Filter};
+use crate::speech::mel::Filter;
+use crate::speech::slaney;
 
 /// Hz.
 pub(super) const SAMPLE_RATE: u32 = 16_000;
@@ -64,7 +65,7 @@ impl MelSpectrogram {
         let hann = |i| (0.5 - 0.5 * (step * f64::from(i)).cos()) as f32;
         Self {
             window: (0..WINDOW as u32).map(hann).collect(),
-            filters: mel::slaney(MELS, SAMPLE_RATE, WINDOW),
+            filters: slaney::filters(MELS, SAMPLE_RATE, WINDOW),
             fft: RealFftPlanner::new().plan_fft_forward(WINDOW),
         }
     }

@@ -123,6 +123,26 @@ impl InferenceProvider for SpeakerEmbeddingProvider {
 
 /// The runner of `speaker_embedding`: `embedding`, 256 values whose squares add up to one. The more
 /// alike two voices are, the larger is the sum of the products of two embeddings.
+///
+/// ```
+/// use espnet3_par::stages::STAGES;
+/// use espnet3_par::Config;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let file = folder.path().join("train.yaml");
+/// std::fs::write(&file, "
+/// stage: speaker_embedding
+/// output_dir: exp/speaker_embedding
+/// speaker_embedding:
+///   manifest: data/wav.scp
+///   model: ge2e.safetensors
+///   vad: exp/vad/results.jsonl # only what that stage took for speech
+///   format: npy
+/// ")?;
+/// let config = Config::from_files(&[file], STAGES)?;
+/// assert_eq!(config.params["format"], "npy");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct SpeakerEmbedding;
 
 #[derive(Serialize)]
