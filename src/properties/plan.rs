@@ -48,7 +48,7 @@ proptest! {
         if shards <= batches {
             let cuts = bounds_of_batches(total, shards, batch_size).expect("cuts");
             check(&cuts, total, shards);
-            let whole = |cut: &u64| cut % batch_size == 0;
+            let whole = |cut: &u64| cut.is_multiple_of(batch_size);
             prop_assert!(cuts[..cuts.len() - 1].iter().all(whole), "{:?}", cuts);
         }
     }

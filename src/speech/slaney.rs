@@ -51,4 +51,63 @@ mod tests {
         });
         assert_eq!(spans, [(1, 3, 1240.0), (41, 7, 719.0), (172, 28, 172.0)]);
     }
+
+    #[test]
+    fn weights_are_librosas() {
+        let cases: [(usize, usize, usize, &[f32]); 6] = [
+            (80, 0, 1, &[0.024862595]),
+            (80, 1, 1, &[0.001990822, 0.022871772]),
+            (80, 40, 42, &[0.0054111048, 0.014735566, 0.00651819]),
+            (128, 40, 24, &[0.040376365]),
+            (
+                80,
+                79,
+                186,
+                &[
+                    0.00036674167,
+                    0.00083307,
+                    0.0012993984,
+                    0.0017657268,
+                    0.002232055,
+                    0.0026983833,
+                    0.0031647119,
+                    0.0031413133,
+                    0.0026925541,
+                    0.0022437952,
+                    0.001795036,
+                    0.0013462771,
+                    0.000897518,
+                    0.000448759,
+                ],
+            ),
+            (
+                128,
+                127,
+                191,
+                &[
+                    0.0004756951,
+                    0.0016171717,
+                    0.0027586485,
+                    0.0039001252,
+                    0.0050416016,
+                    0.004457121,
+                    0.0033428406,
+                    0.0022285604,
+                    0.0011142802,
+                ],
+            ),
+        ];
+        for (count, index, first, expected) in cases {
+            let filters = filters(count, 16000, 400);
+            assert_eq!(filters.len(), count);
+            let found = &filters[index];
+            for bin in 0..=200_usize {
+                let of = |from: usize, weights: &[f32]| {
+                    bin.checked_sub(from).and_then(|at| weights.get(at).copied()).unwrap_or(0.0)
+                };
+                let (found, expected) = (of(found.first, &found.weights), of(first, expected));
+                assert!((found - expected).abs() < 1e-8, "{index} of {count}, bin {bin}: {found}");
+            }
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use realfft::{RealFftPlanner, RealToComplex};
 
-use super::filters::{Filter, filters};
+use crate::speech::mel::Filter;
+use crate::speech::slaney;
 
 /// Hz of the audio that all Whisper models take.
 pub(super) const SAMPLE_RATE: u32 = 16_000;
@@ -33,7 +34,7 @@ impl LogMel {
         let hann = |i| (0.5 - 0.5 * (TAU * f64::from(i) / N_FFT as f64).cos()) as f32;
         Self {
             window: (0..N_FFT as u32).map(hann).collect(),
-            filters: filters(bins),
+            filters: slaney::filters(bins, SAMPLE_RATE, N_FFT),
             fft: RealFftPlanner::new().plan_fft_forward(N_FFT),
         }
     }

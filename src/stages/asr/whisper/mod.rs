@@ -3,7 +3,6 @@
 mod checkpoint;
 #[cfg(test)]
 pub(super) mod fake;
-mod filters;
 mod greedy;
 mod log_mel;
 mod network;
