@@ -84,9 +84,8 @@ pub static STAGES: &[Stage] = &[
     Stage::new::<CollectStats>("collect_stats", "mean and variance of the features"),
     #[cfg(feature = "speech")]
     Stage::new::<Augment>("augment", "speed perturbation, rooms and noise into audio files"),
-    Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
     #[cfg(feature = "candle")]
-    Stage::new::<Asr>("asr", "what is said, by Whisper"),
+    Stage::new::<Asr>("asr", "what is said, by Whisper or a model of CMU Sphinx"),
     #[cfg(feature = "candle")]
     Stage::new::<SpeakerEmbedding>(
         "speaker_embedding",
@@ -94,5 +93,6 @@ pub static STAGES: &[Stage] = &[
     ),
     #[cfg(feature = "speech")]
     Stage::new::<CosineScore>("cosine_score", "scores of speaker trials, EER and minDCF"),
+    Stage::new::<Score>("score", "word, character and token error rates of hypotheses"),
     Stage::outside("command", "another program, for each item of a manifest", command::load),
 ];
