@@ -20,12 +20,6 @@ pub(super) fn say(line: impl std::fmt::Display) -> Result<(), Fail> {
     Ok(writeln!(std::io::stdout(), "{}", shown(&line.to_string()))?)
 }
 
-/// Writes a line that is wanted for itself, and not only for the exit code.
-pub(super) fn give(line: impl std::fmt::Display) -> Result<(), Fail> {
-    open_stdout()?;
-    say(line)
-}
-
 /// Stdout, for what is wanted for itself. That it is closed is an error: Rust opens /dev/null in its
 /// place, and all would be lost without a word.
 pub(super) fn open_stdout() -> Result<Stdout, Fail> {
@@ -34,7 +28,8 @@ pub(super) fn open_stdout() -> Result<Stdout, Fail> {
         let out = File::from(stdout.as_fd().try_clone_to_owned()?).metadata()?;
         Ok(out.rdev() == fs::metadata("/dev/null")?.rdev())
     };
-    // Who wants to throw something away opens /dev/null for writing alone; Rust opens it for both.
+    // A shell opens /dev/null for writing alone; Rust opens it for both. So does Python's DEVNULL, so this is
+    // not asked where the exit code is wanted, too.
     let flags = fcntl(&stdout, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
     let both = flags.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_RDWR);
     if both && null().unwrap_or(false) {

@@ -164,7 +164,7 @@ fn answer(stages: &[Stage], args: impl IntoIterator<Item = OsString>) -> ExitCod
             // the script for bash, and then finds none of them.
             let script =
                 String::from_utf8_lossy(&script).replace("espnet3__subcmd__par", "espnet3__par");
-            give(script.trim_end()).map(|()| Exit::Done)
+            say(script.trim_end()).map(|()| Exit::Done)
         }
     };
     answered.unwrap_or_else(Fail::print).into()

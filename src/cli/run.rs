@@ -5,7 +5,7 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::check::{Next, describe};
-use super::fail::{Exit, Fail, give, quoted, say, tell};
+use super::fail::{Exit, Fail, quoted, say, tell};
 use super::progress::Bar;
 use super::report::Report;
 use super::status::count;
@@ -87,7 +87,7 @@ impl Run {
         }
         let report = Report::of(&planned.run)?;
         if self.json {
-            give(report.to_json())?;
+            say(report.to_json())?;
         } else {
             tell(report.conclusion());
         }
@@ -126,7 +126,7 @@ impl Run {
             }
         };
         if self.json {
-            give(Report::of(run)?.to_json())?;
+            say(Report::of(run)?.to_json())?;
             return Ok(Exit::Done);
         }
         let place = run.root().display();

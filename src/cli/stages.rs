@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::fail::{Exit, Fail, give, say};
+use super::fail::{Exit, Fail, say};
 use crate::stage::Stage;
 
 /// List the stages of this program.
@@ -21,7 +21,7 @@ impl Stages {
                 .iter()
                 .map(|stage| json!({"name": stage.name, "about": stage.about}))
                 .collect();
-            give(serde_json::Value::from(list))?;
+            say(serde_json::Value::from(list))?;
             return Ok(Exit::Done);
         }
         let width = stages.iter().map(|stage| stage.name.len()).max().unwrap_or(0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::fail::{Exit, Fail, give, quoted, shown};
+use super::fail::{Exit, Fail, quoted, say, shown};
 use crate::inquiry::Inquiry;
 use crate::refused::Refused;
 use crate::roster::Life;
@@ -52,7 +52,7 @@ impl Status {
                 }
             }
             if self.json {
-                give(serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?)?;
+                say(serde_json::to_string_pretty(&statuses).map_err(anyhow::Error::from)?)?;
             } else {
                 let clear = if self.watch && std::io::stdout().is_terminal() {
                     "\x1b[2J\x1b[H"
