@@ -6,12 +6,9 @@ mod device;
 mod provider;
 mod recogniser;
 mod speech;
-<<<<<<< HEAD
 mod sphinx;
-=======
 #[cfg(test)]
 mod tests;
->>>>>>> whisper
 mod transcript;
 mod whisper;
 

@@ -93,7 +93,7 @@ fn utterances_are_scored_as_by_pocketsphinx() {
         let (words, score) = search.finish().expect("words");
         println!("{score:>7} {:>7}  {}", reference.score, words.join(" "));
         assert_eq!(words.join(" "), reference.text);
-        assert!((score - reference.score).abs() <= 5, "{score} and {}", reference.score);
+        assert!((score - reference.score).abs() <= 3, "{score} and {}", reference.score);
     }
     println!("cepstra differ by up to {cepstra:.1e}; of {scores} scores of states, {unequal} by 1");
     assert!(cepstra < 1e-4 && scores > 0 && unequal < scores / 500);
