@@ -22,7 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, Diagnostics, Request, environment};
 use crate::stage::Stage;
-use fail::{Exit, Fail, give, tell};
+use fail::{Exit, Fail, say, tell};
 
 const EXIT_CODES: &str = "\
 Exit codes:
