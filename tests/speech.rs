@@ -226,7 +226,7 @@ fn a_corpus_with_broken_files_is_prepared_and_used() {
     wanted.push(("s0-004", "duplicate id"));
     assert_eq!(found, wanted);
     let report = fs::read_to_string(run.join("report.txt")).expect("is there");
-    assert!(report.starts_with("295 good, 6 broken; 0.0"), "{report}");
+    assert!(report.starts_with("295 good, 6 broken; 184.5 s"), "{report}");
 
     let output = call(folder.path(), &["run", "conf/all.yaml", "--stage", "fbank"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
