@@ -21,6 +21,8 @@ mod testing;
 mod transitions;
 mod units;
 mod viterbi;
+#[cfg(test)]
+mod viterbi_tests;
 
 use std::path::{Path, PathBuf};
 

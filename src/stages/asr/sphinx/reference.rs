@@ -39,7 +39,7 @@ fn signal() -> Vec<f32> {
     let mut state = 1_u32;
     let next = |at: i32| {
         state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
-        let noise = (state >> 16) as i32 % 2048 - 1024;
+        let noise = (state >> 16).cast_signed() % 2048 - 1024;
         let sample = noise * (at % 500) / 32 + 100;
         sample as f32 / 32768.0
     };
