@@ -51,8 +51,9 @@ impl<'a> Transcript<'a> {
             end: seconds(piece.end),
             text: hypothesis.text.clone(),
         };
-        let whole = pieces == [0..audio.samples.len()];
-        let pieces = (!whole).then(|| pieces.iter().zip(hypotheses).map(piece).collect());
+        let whole = 0..audio.samples.len();
+        let cut = pieces != std::slice::from_ref(&whole);
+        let pieces = cut.then(|| pieces.iter().zip(hypotheses).map(piece).collect());
         Self { utt_id, text: said.join(" "), duration: audio.duration(), score, tokens, pieces }
     }
 
@@ -68,6 +69,8 @@ mod tests {
 
     use super::*;
 
+    const WHOLE: [Range<usize>; 1] = [Range { start: 0, end: 80 }];
+
     fn hypothesis(text: &str, tokens: Option<&[u32]>) -> Hypothesis {
         Hypothesis { text: text.into(), score: -0.250_04, tokens: tokens.map(<[u32]>::to_vec) }
     }
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn one_piece_is_the_utterance() {
-        let found = record(&[0..80], &[hypothesis("Yes.", Some(&[1, 2]))]);
+        let found = record(&WHOLE, &[hypothesis("Yes.", Some(&[1, 2]))]);
         let expected = json!({
             "utt_id": "utt1", "text": "Yes.", "duration": 8.0, "score": -0.25, "tokens": [1, 2],
         });
@@ -106,7 +109,7 @@ mod tests {
     fn nothing_said_and_no_tokens() {
         let found = record(&[], &[]);
         assert_eq!((&found["text"], &found["pieces"]), (&json!(""), &json!([])));
-        let found = record(&[0..80], &[hypothesis("YES", None)]);
+        let found = record(&WHOLE, &[hypothesis("YES", None)]);
         assert!(found.get("tokens").is_none() && found.get("pieces").is_none(), "{found}");
     }
 }

@@ -19,7 +19,7 @@ use candle_core::{Device, Tensor};
 
 use super::recogniser::{Hypothesis, Recogniser};
 use checkpoint::Checkpoint;
-use greedy::Rules;
+use greedy::{Rules, Transcript};
 use log_mel::{HOP, LogMel, SAMPLE_RATE};
 use network::{Decoder, Encoder};
 use vocabulary::Vocabulary;
@@ -68,17 +68,9 @@ impl Whisper {
             frames: 2 * checkpoint.dimensions.max_source_positions,
         })
     }
-}
 
-impl Recogniser for Whisper {
-    fn sample_rate(&self) -> u32 {
-        SAMPLE_RATE
-    }
-
-    fn recognise(&self, pieces: &[&[f32]]) -> Result<Vec<Hypothesis>> {
-        if pieces.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Transcribes pieces in one pass of the network.
+    fn transcribe(&self, pieces: &[&[f32]]) -> Result<Vec<Hypothesis>> {
         let window = self.frames * HOP;
         let mut mels = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -89,7 +81,7 @@ impl Recogniser for Whisper {
         let mels = Tensor::stack(&mels, 0)?.to_device(&self.device)?;
         let encoded = self.encoder.forward(&mels)?;
         let transcripts = greedy::decode(&self.decoder, &encoded, &self.rules)?;
-        let hypothesis = |transcript: greedy::Transcript| {
+        let hypothesis = |transcript: Transcript| {
             Ok(Hypothesis {
                 text: self.vocabulary.text(&transcript.tokens)?,
                 score: transcript.score,
@@ -97,5 +89,22 @@ impl Recogniser for Whisper {
             })
         };
         transcripts.into_iter().map(hypothesis).collect()
+    }
+}
+
+impl Recogniser for Whisper {
+    fn sample_rate(&self) -> u32 {
+        SAMPLE_RATE
+    }
+
+    /// All pieces at once on a GPU. A processor is 10 to 20 % slower with four of tiny.en's at once than
+    /// one after another: they do not fit into its cache.
+    fn recognise(&self, pieces: &[&[f32]]) -> Result<Vec<Hypothesis>> {
+        let at_once = if self.device.is_cpu() { 1 } else { pieces.len().max(1) };
+        let mut hypotheses = Vec::with_capacity(pieces.len());
+        for pieces in pieces.chunks(at_once) {
+            hypotheses.extend(self.transcribe(pieces)?);
+        }
+        Ok(hypotheses)
     }
 }
