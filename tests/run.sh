@@ -61,6 +61,7 @@ reference() {
     need_python
     log "numbers against the reference implementations"
     tests/reference/compare.sh
+    tests/reference/sphinx.sh
 }
 
 # What is handed to schedulers, read by what is not ours.
