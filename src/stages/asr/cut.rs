@@ -21,8 +21,10 @@ pub(crate) fn pieces(
     let longest = (LONGEST * rate) as usize;
     let whole = 0..samples.len();
     let stretches = match speech {
-        // Nothing to cut, so nothing that could be cut off; but nobody speaks in nothing.
-        Some([_, ..]) | None if samples.len() <= longest => return vec![whole],
+        Some([]) => Vec::new(),
+        _ if samples.is_empty() => Vec::new(),
+        // As it is: a recogniser may be better where speech begins than what found the segments.
+        _ if samples.len() <= longest => vec![whole],
         Some(speech) => joined(speech, rate, samples.len(), longest),
         None => vec![whole],
     };
@@ -88,7 +90,7 @@ mod tests {
             assert_eq!(pieces(&audio, RATE, speech), std::slice::from_ref(&(0..30_000)));
         }
         assert!(pieces(&audio, RATE, Some(&[])).is_empty());
-        assert_eq!(pieces(&[], RATE, None), std::slice::from_ref(&(0..0)));
+        assert!(pieces(&[], RATE, None).is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use anyhow::{Result, bail};
 use candle_core::Device;
 use serde::Deserialize;
 
+use crate::log::log;
+
 /// The parameter `device`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,7 +70,10 @@ pub(crate) fn open(wanted: Wanted) -> Result<Device> {
     match choose(wanted, cfg!(feature = "cuda"), visible.as_deref())? {
         Choice::Cpu => Ok(Device::Cpu),
         Choice::Cuda => Ok(Device::new_cuda(0)?),
-        Choice::CudaIfAny => Ok(Device::new_cuda(0).unwrap_or(Device::Cpu)),
+        Choice::CudaIfAny => Ok(Device::new_cuda(0).unwrap_or_else(|error| {
+            log(&format!("no GPU, so the processor computes: {error}"));
+            Device::Cpu
+        })),
     }
 }
 

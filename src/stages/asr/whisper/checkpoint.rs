@@ -65,6 +65,12 @@ impl Checkpoint {
     /// # Errors
     /// Names the file that is missing, broken, or of another model.
     pub(super) fn open(folder: &Path) -> Result<Self> {
+        ensure!(
+            folder.join(WEIGHTS).exists() || !folder.join("model.bin").exists(),
+            "no `{}`; the `model.bin` there is CTranslate2's or PyTorch's. Of CTranslate2's, \
+             `local/whisper_from_ct2.py` in recipes/mini_an4 makes one",
+            folder.join(WEIGHTS).display()
+        );
         let path = folder.join(CONFIG);
         let Config { model_type, tokens: old } = read_json(&path)?;
         ensure!(

@@ -44,7 +44,8 @@ pub(crate) struct Whisper {
 /// # Errors
 /// Says what is missing or cannot be.
 pub(crate) fn check(folder: &Path, wanted: Wanted<'_>) -> Result<()> {
-    wanted.tokens(Checkpoint::open(folder)?.multilingual).map(drop)
+    let checkpoint = Checkpoint::open(folder)?;
+    vocabulary::check(&checkpoint, wanted).with_context(|| format!("`{}`", folder.display()))
 }
 
 impl Whisper {

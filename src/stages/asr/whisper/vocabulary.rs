@@ -1,6 +1,9 @@
 //! Whisper's tokens: how a transcript begins, which may not come, and what they mean.
 
+use std::fs;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use super::checkpoint::Checkpoint;
@@ -45,6 +48,35 @@ impl<'a> Wanted<'a> {
         );
         Ok(vec![language, task])
     }
+}
+
+/// What of `tokenizer.json` is looked at without making a tokenizer, which takes longer.
+#[derive(Deserialize)]
+struct Special {
+    added_tokens: Vec<Token>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    content: String,
+}
+
+/// Whether a checkpoint can do what is wanted.
+///
+/// # Errors
+/// When it cannot, or must be told more.
+pub(super) fn check(checkpoint: &Checkpoint, wanted: Wanted<'_>) -> Result<()> {
+    let names = wanted.tokens(checkpoint.multilingual)?;
+    let path = checkpoint.tokenizer();
+    let named = || format!("`{}`", path.display());
+    let text = fs::read(&path).with_context(named)?;
+    let Special { added_tokens } = serde_json::from_slice(&text).with_context(named)?;
+    for name in names {
+        let token = format!("<|{name}|>");
+        let known = added_tokens.iter().any(|known| known.content == token);
+        ensure!(known, "{} has no token `{token}`", named());
+    }
+    Ok(())
 }
 
 impl Vocabulary {

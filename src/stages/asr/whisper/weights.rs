@@ -29,22 +29,15 @@ struct Entry {
 /// When it is not.
 pub(super) fn check(path: &Path, dimensions: &Dimensions) -> Result<()> {
     let named = || format!("`{}`", path.display());
-    if !path.exists() && path.with_file_name("model.bin").exists() {
-        bail!(
-            "no {}; the `model.bin` there is CTranslate2's or PyTorch's. For Whisper in \
-             CTranslate2's, recipes/mini_an4/local/whisper_from_ct2.py converts it",
-            named()
-        );
-    }
     let file = File::open(path).with_context(|| format!("failed to read {}", named()))?;
     let length = file.metadata()?.len();
     let (header, start) = header(file).with_context(|| format!("{} is no safetensors", named()))?;
     let end = header.values().map(|entry| entry.data_offsets.1).max().unwrap_or(0);
+    let expected = start.saturating_add(end);
     ensure!(
-        length == start + end,
-        "{} has {length} bytes where its header says {}: is it a part of the file?",
-        named(),
-        start + end
+        length == expected,
+        "{} has {length} bytes where its header says {expected}: is it a part of the file?",
+        named()
     );
     let expected = [
         ("model.encoder.conv1.weight", vec![dimensions.d_model, dimensions.num_mel_bins, 3]),
