@@ -75,6 +75,7 @@ reference() {
     tests/reference/speaker.sh
     need sox sox
     tests/reference/augment.sh
+    tests/reference/sphinx.sh
 }
 
 # What is handed to schedulers, read by what is not ours.

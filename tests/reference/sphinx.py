@@ -1,6 +1,6 @@
 """PocketSphinx's side of sphinx.sh.
 
-usage: sphinx.py reference DOWNLOADS WAV_SCP
+usage: sphinx.py reference DOWNLOADS WAV_SCP BIGRAMS
        sphinx.py compare DOWNLOADS DATA_DIR EXP_DIR REPEATS SECONDS_ONCE SECONDS_REPEATED
        sphinx.py mfcc DOWNLOADS
 
@@ -108,18 +108,43 @@ def mfcc(downloads):
         print(json.dumps({"options": " ".join(words), "mfcc": values}))
 
 
-def reference(downloads, scp):
-    """Prints what PocketSphinx has of each utterance, for the test that sphinx.sh runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        logs = {"mfclogdir": folder, "senlogdir": folder, "compallsen": True}
-        exact = decoder(downloads, **LADDER[EXACT], **logs)
-        for number, path in enumerate(table(scp).values()):
-            hypothesis = decode(exact, read_sphere(path))
-            cepstra, scores = logged(Path(folder), number)
-            # The score is given as a probability.
-            score = round(math.log(hypothesis.best_score) / math.log(1.0001))
-            record = {"path": str(Path(path).resolve()), "mfcc": cepstra, "penalties": scores}
-            print(json.dumps({**record, "score": score, "text": hypothesis.hypstr}))
+def bigrams(path):
+    """Writes a bigram model of AN4's words: probabilities and back-off weights without a meaning."""
+    words = "OH ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE TEN ELEVEN EIGHTEEN NINETEEN TWENTY FIFTY SEVENTY"
+    words = [*words.split(), "A", "AND", "E", "F", "GO", "MARCH", "OCTOBER", "R", "START", "THIRD", "YES"]
+    log = lambda *numbers: -0.3 - sum(31 * number**2 % 89 for number in numbers) / 100
+    unigrams = [f"{log(at):.4f} {word} {log(at, 3) / 4:.4f}" for at, word in enumerate(words, 1)]
+    unigrams += ["-99 <s> -0.1", "-1.5 </s> -99"]
+    pairs = [
+        f"{log(first, second):.4f} {word} {following}"
+        for first, word in enumerate(["<s>", *words])
+        for second, following in enumerate([*words, "</s>"])
+        if (7 * first + 5 * second) % 4 == 0
+    ]
+    path.write_text(
+        "\n".join(
+            ["\\data\\", f"ngram 1={len(unigrams)}", f"ngram 2={len(pairs)}", ""]
+            + ["\\1-grams:", *unigrams, "", "\\2-grams:", *pairs, "", "\\end\\", ""]
+        )
+    )
+
+
+def reference(downloads, scp, lm):
+    """Prints what PocketSphinx has of each utterance, for the test that sphinx.sh runs. First with AN4's
+    language model; then with bigrams, which are written to `lm`."""
+    bigrams(Path(lm))
+    for lm in (downloads / "an4/etc/an4.ug.lm", Path(lm)):
+        with tempfile.TemporaryDirectory() as folder:
+            logs = {"mfclogdir": folder, "senlogdir": folder, "compallsen": True}
+            exact = decoder(downloads, lm=str(lm), **LADDER[EXACT], **logs)
+            for number, path in enumerate(table(scp).values()):
+                hypothesis = decode(exact, read_sphere(path))
+                cepstra, scores = logged(Path(folder), number)
+                # The score is given as a probability.
+                score = round(math.log(hypothesis.best_score) / math.log(1.0001))
+                record = {"path": str(Path(path).resolve()), "lm": str(lm.resolve()), "mfcc": cepstra}
+                record |= {"penalties": scores, "score": score, "text": hypothesis.hypstr}
+                print(json.dumps(record))
 
 
 def errors(words, truth):

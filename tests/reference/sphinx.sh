@@ -29,12 +29,12 @@ exp=${work}/exp
 rm -rf "${exp}"
 mkdir -p "${exp}"
 
-echo "score, PocketSphinx's, and words:"
-"${python}" "${sphinx}" reference downloads data/all/wav.scp > "${exp}/reference.jsonl"
+echo "score, PocketSphinx's, and words, with AN4's language model and with one of bigrams:"
+"${python}" "${sphinx}" reference downloads data/all/wav.scp "${exp}/bigrams.lm" > "${exp}/reference.jsonl"
 SPHINX_DOWNLOADS=$(pwd)/downloads SPHINX_REFERENCE=${exp}/reference.jsonl \
     cargo test --quiet --lib stages::asr::sphinx::reference -- --ignored --nocapture > "${exp}/test.log" 2>&1 ||
     { cat "${exp}/test.log" >&2; exit 1; }
-sed -n '/^ *-[0-9]/p; /^cepstra/p' "${exp}/test.log"
+sed -n '/^ *-[0-9]/p; /^cepstra/p; /^bigrams/p' "${exp}/test.log"
 
 . ./path.sh
 export RAYON_NUM_THREADS=1

@@ -15,8 +15,8 @@ use super::params::{Params, Transform};
 const SCALE: f64 = 32768.0;
 const FLOOR: f64 = 1e-4;
 
-/// Computes cepstra; its tables are made once. In double precision, as there: a model's scores are
-/// rounded so coarsely that small errors become large ones.
+/// Computes cepstra; its tables are made once. In double precision, as there: where scores are rounded
+/// to a tenth of a nat, a small error can become one of a whole unit.
 pub(super) struct Mfcc {
     preemphasis: f64,
     remove_dc: bool,

@@ -151,8 +151,12 @@ impl Recogniser for Sphinx {
 mod tests {
     use std::fs;
 
+    use serde_json::{Value, json};
+
+    use super::super::{Asr, AsrProvider};
     use super::*;
-    use crate::speech::testing::sine;
+    use crate::speech::testing::{sine, wav};
+    use crate::{EnvironmentProvider, Runner};
 
     /// A model, a dictionary and a language model in a folder.
     fn toy() -> tempfile::TempDir {
@@ -190,6 +194,43 @@ mod tests {
         assert!(error.starts_with("too short: 1 frames of features"), "{error}");
         let error = sphinx.recognise(&[&[]]).expect_err("nothing").to_string();
         assert!(error.starts_with("too short: 0 frames of features"), "{error}");
+    }
+
+    #[test]
+    fn the_stage_takes_a_model_with_its_dictionary() {
+        let folder = toy();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.wav"), wav(&sine(440.0, 8000, 0.5), 8000, 1)).expect("a file");
+        fs::write(path("wav.scp"), "utt1 a.wav\n").expect("a file");
+        let provider = |more: &[(&str, Value)]| -> AsrProvider {
+            let mut parameters = json!({"manifest": path("wav.scp"), "model": folder.path()});
+            for (key, value) in more {
+                parameters[*key] = value.clone();
+            }
+            serde_json::from_value(parameters).expect("parameters")
+        };
+        let dict = ("dict", json!(path("dic")));
+        let asr = provider(&[dict.clone(), ("lm", json!(path("lm")))]);
+        asr.validate().expect("good parameters");
+        let inputs = asr.inputs().expect("files");
+        assert_eq!(inputs["model"].as_object().expect("files").len(), FILES.len());
+        assert_ne!(inputs["dict"], inputs["lm"]);
+        let env = asr.build_env_local().expect("an env");
+        let record = Asr::forward(0, &env).expect("a record");
+        assert!(["AB", "BA", ""].contains(&record.get::<String>("text").expect("a text").as_str()));
+        // All words are equally likely without a language model.
+        provider(std::slice::from_ref(&dict)).build_env_local().expect("an env");
+
+        let error = |more: &[(&str, Value)]| {
+            format!("{:#}", provider(more).validate().expect_err("bad parameters"))
+        };
+        assert!(
+            error(&[]).contains("is a model of CMU Sphinx, and needs `dict`"),
+            "{}",
+            error(&[])
+        );
+        let language = error(&[dict, ("language", json!("en"))]);
+        assert!(language.contains("`language` and `task` are for Whisper"), "{language}");
     }
 
     #[test]

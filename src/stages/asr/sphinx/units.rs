@@ -1,6 +1,6 @@
 //! PocketSphinx's unit of log-probability. Scores are integers there, logarithms to the base
-//! 1.0001¹⁰²⁴ ≈ 1.108, and so they are here: a tenth of a nat is coarse, and rounding otherwise would
-//! find other words.
+//! 1.0001¹⁰²⁴ ≈ 1.108, and so they are here. A tenth of a nat is coarse; but rounded in the same
+//! places, a path has the same score to the last unit, and no mistake can hide behind rounding.
 
 /// A unit is 2^`SHIFT` of [`fine`]'s.
 pub(super) const SHIFT: u32 = 10;
