@@ -7,21 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a file in lower-case hexadecimal: for a provider's
-/// [`inputs`](crate::EnvironmentProvider::inputs).
-///
-/// ```
-/// # let path = std::env::temp_dir().join(format!("espnet3-par-sha-{}", std::process::id()));
-/// # std::fs::write(&path, "abc")?;
-/// let sum = espnet3_par::sha256(&path)?;
-/// assert!(sum.starts_with("ba7816bf"));
-/// # std::fs::remove_file(&path)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// The SHA-256 of a file in lower-case hexadecimal.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn sha256(path: &Path) -> Result<String> {
+pub(crate) fn sha256(path: &Path) -> Result<String> {
     let hash = || -> io::Result<String> {
         let mut hasher = Sha256::new();
         io::copy(&mut File::open(path)?, &mut hasher)?;

@@ -241,14 +241,6 @@ fn read_undone(
     Ok(())
 }
 
-/// The items of a collected run that have no record, in index order: for a stage's `merge`.
-///
-/// # Errors
-/// When the run directory's `errors.jsonl` cannot be read.
-pub(crate) fn failed(output_dir: &Path) -> Result<Vec<ItemError>> {
-    read_errors(output_dir, false)
-}
-
 fn read_errors(folder: &Path, torn: bool) -> Result<Vec<ItemError>> {
     let mut lines = match plain_file::open(&folder.join(ERRORS)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -299,7 +291,7 @@ pub(crate) fn collect(run: &RunDir, spec: &Spec) -> Result<Collected> {
     Ok(collected)
 }
 
-/// As [`collect`], and the stage's own `merge` of the records, if there are any.
+/// As [`collect`], and the stage's own `merge`.
 ///
 /// # Errors
 /// As [`collect`], and what `merge` fails with.
@@ -309,11 +301,9 @@ pub(crate) fn collect_and_merge(
     stage: &dyn LoadedStage,
 ) -> Result<Collected> {
     let collected = collect(run, spec)?;
-    if collected.records > 0 {
-        stage
-            .merge(&mut records(&run.results())?, run.root())
-            .with_context(|| format!("failed to merge stage `{}`", spec.fingerprint.stage))?;
-    }
+    stage
+        .merge(&mut records(&run.results())?, &collected.errors, run.root())
+        .with_context(|| format!("failed to merge stage `{}`", spec.fingerprint.stage))?;
     Ok(collected)
 }
 

@@ -11,6 +11,7 @@ use rayon::ThreadPool;
 
 use crate::at_hand::AtHand;
 use crate::deadline::Deadline;
+use crate::inputs::Inputs;
 use crate::item_error::ErrorKind;
 use crate::job::Job;
 use crate::log::log;
@@ -110,6 +111,10 @@ pub(crate) trait LoadedEnv: Send + Sync {
     fn forward(&self, idx: u64) -> Result<Record>;
     fn batch_forward(&self, indices: &[u64]) -> Result<Vec<Record>>;
     fn item_name(&self, idx: u64) -> Option<String>;
+    /// Those of the stage's inputs that the env was built from, as far as it knows.
+    fn inputs(&self) -> Inputs {
+        Inputs::default()
+    }
 }
 
 /// The env in this process. A panic is an item's error.
@@ -131,6 +136,7 @@ impl InProcess {
         let start = Instant::now();
         let env = catch_unwind(AssertUnwindSafe(build))
             .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(panic.as_ref()))))?;
+        env.inputs().check(place.inputs)?;
         let took = start.elapsed();
         if took > Duration::from_millis(1) {
             log(&format!("env built in {:.3} s", took.as_secs_f64()));

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use crate::inputs::Inputs;
 use crate::stage::EnvironmentProvider;
 
-/// A list of items that knows its length, and perhaps what its items cost.
+/// A list of items that knows its length, and perhaps what its items cost and are called.
 ///
 /// ```
 /// struct Utterances(Vec<std::path::PathBuf>);
@@ -25,6 +25,18 @@ pub trait Dataset: Send + Sync {
     /// As [`EnvironmentProvider::costs`].
     fn costs(&self) -> Option<Vec<f64>> {
         None
+    }
+
+    /// As [`EnvironmentProvider::item_name`].
+    fn item_name(&self, idx: u64) -> Option<String> {
+        let _ = idx;
+        None
+    }
+
+    /// What it was built from, such as the manifest. The driver notes it for the whole run, and each
+    /// worker compares its own, as [`EnvironmentProvider::inputs_of`] says.
+    fn inputs(&self) -> Inputs {
+        Inputs::default()
     }
 }
 
@@ -75,12 +87,12 @@ pub trait InferenceProvider: DeserializeOwned + Send + Sync + 'static {
         Ok(())
     }
 
-    /// As [`EnvironmentProvider::inputs`].
+    /// As [`EnvironmentProvider::inputs`], besides those that the dataset tells itself: the model.
     ///
     /// # Errors
     /// Whatever keeps the inputs from being read.
-    fn inputs(&self) -> Result<Value> {
-        Ok(Value::Null)
+    fn inputs(&self) -> Result<Inputs> {
+        Ok(Inputs::default())
     }
 }
 
@@ -104,8 +116,8 @@ impl<P: InferenceProvider> EnvironmentProvider for P {
         Ok(self.build_dataset()?.costs())
     }
 
-    fn inputs(&self) -> Result<Value> {
-        InferenceProvider::inputs(self)
+    fn inputs(&self) -> Result<Inputs> {
+        Ok(self.build_dataset()?.inputs().and(InferenceProvider::inputs(self)?))
     }
 
     fn validate(&self) -> Result<()> {
@@ -114,5 +126,13 @@ impl<P: InferenceProvider> EnvironmentProvider for P {
 
     fn build_env_local(&self) -> Result<Self::Env> {
         Ok(InferenceEnv { dataset: self.build_dataset()?, model: self.build_model()? })
+    }
+
+    fn inputs_of(env: &Self::Env) -> Inputs {
+        env.dataset.inputs()
+    }
+
+    fn item_name(idx: u64, env: &Self::Env) -> Option<String> {
+        env.dataset.item_name(idx)
     }
 }

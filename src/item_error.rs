@@ -2,21 +2,39 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A line of errors.jsonl.
+/// An item that has no record: a line of `errors.jsonl`.
+///
+/// ```
+/// use espnet3_par::{ErrorKind, ItemError};
+///
+/// let line = r#"{"idx": 3, "item": "utt4 (no.wav)", "kind": "error", "error": "No such file"}"#;
+/// let failed: ItemError = serde_json::from_str(line)?;
+/// assert_eq!((failed.idx, failed.kind), (3, ErrorKind::Error));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
-pub(crate) struct ItemError {
+pub struct ItemError {
+    /// Its index.
     pub idx: u64,
     /// What a person calls it, where the stage says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
+    /// How it failed.
     pub kind: ErrorKind,
+    /// Why, in words.
     pub error: String,
 }
 
 /// How an item failed.
+///
+/// ```
+/// # use espnet3_par::ErrorKind;
+/// assert_eq!(serde_json::to_string(&ErrorKind::Timeout)?, r#""timeout""#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum ErrorKind {
+pub enum ErrorKind {
     /// `forward` returned an error.
     Error,
     /// `forward` panicked.

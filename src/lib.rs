@@ -21,10 +21,10 @@
 //!
 //! ```
 //! use std::fs;
-//! use std::path::{Path, PathBuf};
+//! use std::path::PathBuf;
 //!
-//! use espnet3_par::{Env, EnvironmentProvider, Record, Result, Runner, Stage, sha256};
-//! use serde_json::{Value, json};
+//! use espnet3_par::{CompleteRun, Env, EnvironmentProvider, Inputs, Record, Result, Runner, Stage};
+//! use serde_json::json;
 //!
 //! /// The section `words:` of the config.
 //! #[derive(serde::Deserialize)]
@@ -46,12 +46,17 @@
 //!     }
 //!
 //!     // A run is not resumed over another text.
-//!     fn inputs(&self) -> Result<Value> {
-//!         Ok(json!({"text": sha256(&self.text)?}))
+//!     fn inputs(&self) -> Result<Inputs> {
+//!         Inputs::default().file("text", self.text.as_path())
 //!     }
 //!
 //!     fn build_env_local(&self) -> Result<Vec<String>> {
 //!         Ok(fs::read_to_string(&self.text)?.lines().map(str::to_owned).collect())
+//!     }
+//!
+//!     // The utterance id, for messages about this item.
+//!     fn item_name(idx: u64, lines: &Vec<String>) -> Option<String> {
+//!         lines[idx as usize].split_whitespace().next().map(str::to_owned)
 //!     }
 //! }
 //!
@@ -65,19 +70,14 @@
 //!         Record::new(json!({"words": words.count()}))
 //!     }
 //!
-//!     // The utterance id, for messages about this item.
-//!     fn item_name(idx: u64, lines: &Env<Self>) -> Option<String> {
-//!         lines[idx as usize].split_whitespace().next().map(str::to_owned)
-//!     }
-//!
 //!     // Under another name first: whoever reads it sees the old file or the new one.
-//!     fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+//!     fn merge(run: CompleteRun<'_, Text>) -> Result<()> {
 //!         let mut total = 0;
-//!         for record in records {
+//!         for record in run.records {
 //!             total += record?.get::<u64>("words")?;
 //!         }
-//!         fs::write(output_dir.join(".total"), format!("{total}\n"))?;
-//!         Ok(fs::rename(output_dir.join(".total"), output_dir.join("total"))?)
+//!         fs::write(run.output_dir.join(".total"), format!("{total}\n"))?;
+//!         Ok(fs::rename(run.output_dir.join(".total"), run.output_dir.join("total"))?)
 //!     }
 //! }
 //!
@@ -91,8 +91,9 @@
 //! let env = provider.build_env_worker()?;
 //! let records = Words::batch_forward(&[0, 1], &env)?;
 //! assert_eq!(records[1].get::<u64>("words")?, 2);
-//! assert_eq!(Words::item_name(1, &env).as_deref(), Some("utt2"));
-//! Words::merge(&mut records.into_iter().map(Ok), folder)?;
+//! assert_eq!(Text::item_name(1, &env).as_deref(), Some("utt2"));
+//! let records = &mut records.into_iter().map(Ok);
+//! Words::merge(CompleteRun { provider: &provider, records, failed: &[], output_dir: folder })?;
 //! assert_eq!(fs::read_to_string(folder.join("total"))?, "3\n");
 //! # Ok::<(), anyhow::Error>(())
 //! ```
@@ -107,6 +108,7 @@ mod checksum;
 mod cluster;
 mod config;
 mod indices;
+mod inputs;
 mod job;
 mod names;
 mod plan;
@@ -171,7 +173,6 @@ pub mod speech;
 pub mod stages;
 
 pub use anyhow::Result;
-pub use checksum::sha256;
 pub use cli::{main, work_if_asked};
 pub use config::{Config, Diagnostic, Diagnostics, Location, Parallel, Severity, Snippet};
 pub use indices::{Indices, IndicesError};
@@ -211,7 +212,8 @@ pub use indices::{Indices, IndicesError};
 /// ```
 pub use inference::InferenceEnv;
 pub use inference::{Dataset, InferenceProvider};
-pub use item_error::OnItemError;
+pub use inputs::Inputs;
+pub use item_error::{ErrorKind, ItemError, OnItemError};
 pub use parallel::{parallel_for, parallel_map};
 pub use record::Record;
 /// What `forward` gets besides the index, so that a runner need not repeat its type.
@@ -243,4 +245,4 @@ pub use record::Record;
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub use stage::Env;
-pub use stage::{EnvironmentProvider, Runner, Stage};
+pub use stage::{CompleteRun, EnvironmentProvider, Runner, Stage};

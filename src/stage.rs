@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::computer::{Computer, InProcess, LoadedEnv, Workplace};
 use crate::indices::Indices;
+use crate::inputs::Inputs;
+use crate::item_error::ItemError;
 use crate::record::Record;
 
 /// Builds the env (dataset, model, tokenizer) once per worker process.
@@ -55,13 +57,13 @@ pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
         Ok(None)
     }
 
-    /// What else the results depend on besides the parameters, such as checksums of the manifest
-    /// and the model. It joins the run's fingerprint: a run is never resumed over other inputs.
+    /// What else the results depend on besides the parameters, such as the manifest and the model. It
+    /// joins the run's fingerprint: a run is never resumed over other inputs.
     ///
     /// # Errors
     /// As [`num_items`](Self::num_items).
-    fn inputs(&self) -> Result<Value> {
-        Ok(Value::Null)
+    fn inputs(&self) -> Result<Inputs> {
+        Ok(Inputs::default())
     }
 
     /// Whether the parameters can work, as far as it can be told cheaply. Called by the driver and
@@ -86,6 +88,20 @@ pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
     /// As [`build_env_local`](Self::build_env_local).
     fn build_env_worker(&self) -> Result<Self::Env> {
         self.build_env_local()
+    }
+
+    /// Those of the [`inputs`](Self::inputs) that `env` knows to be built from. A worker whose env was
+    /// built from others than the run was planned with, such as a manifest that is longer by now,
+    /// computes nothing. By default none are compared.
+    fn inputs_of(env: &Self::Env) -> Inputs {
+        let _ = env;
+        Inputs::default()
+    }
+
+    /// What a person calls item `idx` (an utterance id and its path, say); used when it fails.
+    fn item_name(idx: u64, env: &Self::Env) -> Option<String> {
+        let _ = (idx, env);
+        None
     }
 }
 
@@ -142,25 +158,69 @@ pub trait Runner: 'static {
         indices.iter().map(|&idx| Self::forward(idx, env)).collect()
     }
 
-    /// What a person calls item `idx` (an utterance id and its path, say); used when it fails.
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String>
-    where
-        Self: Sized,
-    {
-        let _ = (idx, env);
-        None
-    }
-
-    /// Called once by `collect`, with all records in index order and the run directory, to write
-    /// what belongs to the whole: statistics, a `feats.scp`. Paths in the records start at that
-    /// directory. Write files atomically; collect may run again.
+    /// Called once by `collect` when the run is complete, to write what belongs to the whole:
+    /// statistics, a `feats.scp`. Write files atomically; collect may run again.
     ///
     /// # Errors
     /// Fails the collect; the records stay as they are.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        let _ = (records, output_dir);
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        let _ = run;
         Ok(())
     }
+}
+
+/// A run whose items all have a record or an error, for [`Runner::merge`].
+///
+/// ```
+/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # #[derive(serde::Deserialize)]
+/// # struct Numbers { n: u64 }
+/// # impl EnvironmentProvider for Numbers {
+/// #     type Env = u64;
+/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
+/// # }
+/// use espnet3_par::{CompleteRun, Env, Record, Runner};
+///
+/// struct Square;
+///
+/// impl Runner for Square {
+///     type Provider = Numbers;
+///
+///     fn forward(idx: u64, _n: &Env<Self>) -> Result<Record> {
+///         Record::new(idx * idx)
+///     }
+///
+///     fn merge(run: CompleteRun<'_, Numbers>) -> Result<()> {
+///         let mut sum = 0;
+///         for record in run.records {
+///             sum += record?.get::<u64>("value")?;
+///         }
+///         let told = format!("{sum}, without {} of {}\n", run.failed.len(), run.provider.n);
+///         Ok(std::fs::write(run.output_dir.join("sum"), told)?)
+///     }
+/// }
+///
+/// # let folder = tempfile::tempdir()?;
+/// let records = [Square::forward(0, &3), Square::forward(2, &3)];
+/// Square::merge(CompleteRun {
+///     provider: &Numbers { n: 3 },
+///     records: &mut records.into_iter(),
+///     failed: &[serde_json::from_str(r#"{"idx": 1, "kind": "error", "error": "odd"}"#)?],
+///     output_dir: folder.path(),
+/// })?;
+/// assert_eq!(std::fs::read_to_string(folder.path().join("sum"))?, "4, without 1 of 3\n");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub struct CompleteRun<'a, P> {
+    /// The provider, which has the parameters.
+    pub provider: &'a P,
+    /// All records, in index order.
+    pub records: &'a mut dyn Iterator<Item = Result<Record>>,
+    /// The items that have none, in index order.
+    pub failed: &'a [ItemError],
+    /// The run directory; paths in the records start there.
+    pub output_dir: &'a Path,
 }
 
 /// A provider and a runner under a name; what `stage: NAME` in a config chooses.
@@ -236,18 +296,29 @@ pub(crate) struct ParamError {
 
 /// A stage whose provider has its parameters, behind one type for all stages.
 pub(crate) trait LoadedStage: Send + Sync {
-    fn validate(&self) -> Result<()>;
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
     /// With the items that the config `asked` for, if it did: a stage that can hardly count its items
     /// may believe that they are there.
     fn num_items(&self, asked: Option<&Indices>) -> Result<u64>;
-    fn costs(&self) -> Result<Option<Vec<f64>>>;
-    fn inputs(&self) -> Result<Value>;
+    fn costs(&self) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+    fn inputs(&self) -> Result<Value> {
+        Ok(Value::Null)
+    }
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>>;
+    /// As [`Runner::merge`].
     fn merge(
         &self,
         records: &mut dyn Iterator<Item = Result<Record>>,
+        failed: &[ItemError],
         output_dir: &Path,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        let _ = (records, failed, output_dir);
+        Ok(())
+    }
 }
 
 struct Loaded<R: Runner>(R::Provider);
@@ -285,7 +356,7 @@ impl<R: Runner> LoadedStage for Loaded<R> {
     }
 
     fn inputs(&self) -> Result<Value> {
-        self.0.inputs()
+        Ok(self.0.inputs()?.value())
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
@@ -296,9 +367,10 @@ impl<R: Runner> LoadedStage for Loaded<R> {
     fn merge(
         &self,
         records: &mut dyn Iterator<Item = Result<Record>>,
+        failed: &[ItemError],
         output_dir: &Path,
     ) -> Result<()> {
-        R::merge(records, output_dir)
+        R::merge(CompleteRun { provider: &self.0, records, failed, output_dir })
     }
 }
 
@@ -312,6 +384,22 @@ impl<R: Runner> LoadedEnv for Built<R> {
     }
 
     fn item_name(&self, idx: u64) -> Option<String> {
-        R::item_name(idx, &self.0)
+        R::Provider::item_name(idx, &self.0)
     }
+
+    fn inputs(&self) -> Inputs {
+        R::Provider::inputs_of(&self.0)
+    }
+}
+
+/// Merges `records` of a run with this section, of which no item failed.
+#[cfg(test)]
+pub(crate) fn merge_all<R: Runner>(
+    section: &Value,
+    records: impl IntoIterator<Item = Result<Record>>,
+    output_dir: &Path,
+) -> Result<()> {
+    let provider = &serde_json::from_value(section.clone())?;
+    let records = &mut records.into_iter();
+    R::merge(CompleteRun { provider, records, failed: &[], output_dir })
 }

@@ -245,3 +245,29 @@ fn a_corpus_with_broken_files_is_prepared_and_used() {
     assert!(result.contains("| s1      |   147      441 |   99.3    0.0    0.7 "), "{result}");
     assert!(result.contains("no hypothesis, counted as deletions: 1 (s1-001)\n"), "{result}");
 }
+
+#[test]
+fn where_every_utterance_is_broken_the_report_says_so() {
+    let folder = recipe();
+    fs::write(folder.path().join("wav.scp"), "a missing.wav\nb conf/train.yaml\n").expect("writes");
+    let config = "output_dir: exp/${stage}\n\
+                  prepare: {manifest: wav.scp}\n\
+                  fbank: {manifest: wav.scp}\n\
+                  collect_stats: {manifest: wav.scp}\n\
+                  augment: {manifest: wav.scp, speed_perturb_factors: [0.9]}\n";
+    fs::write(folder.path().join("conf/all.yaml"), config).expect("writes");
+    for stage in ["prepare", "fbank", "collect_stats", "augment"] {
+        let output = call(folder.path(), &["run", "conf/all.yaml", "--stage", stage]);
+        assert_eq!(output.status.code(), Some(1), "{stage}: {output:?}");
+    }
+    let report = fs::read_to_string(folder.path().join("exp/prepare/report.txt"));
+    assert_eq!(
+        report.expect("a report"),
+        "0 good, 2 broken; 0.0 s, 0.00 hours\n\n\
+         broken, see errors.jsonl\n\
+         \x20 missing file                    1  a (missing.wav)\n\
+         \x20 not audio                       1  b (conf/train.yaml)\n"
+    );
+    let scp = fs::read_to_string(folder.path().join("exp/fbank/feats.scp"));
+    assert_eq!(scp.expect("merged"), "");
+}

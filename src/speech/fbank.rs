@@ -105,6 +105,7 @@ impl Features {
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub struct Fbank {
+    sample_rate: u32,
     window: Vec<f32>,
     shift: usize,
     filters: Vec<Filter>,
@@ -142,7 +143,14 @@ impl Fbank {
             bail!("mel bin {empty} of {} is narrower than one FFT bin", options.num_mel_bins);
         }
         let fft = RealFftPlanner::new().plan_fft_forward(points);
-        Ok(Self { window: povey(length), shift, filters, fft })
+        let (sample_rate, window) = (options.sample_rate, povey(length));
+        Ok(Self { sample_rate, window, shift, filters, fft })
+    }
+
+    /// Hz of the audio that it takes.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
     }
 
     /// Samples in one frame; shorter audio has no frame.

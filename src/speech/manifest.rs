@@ -9,20 +9,21 @@ use anyhow::{Context, Result, bail};
 use super::audio::Span;
 use super::fault::Fault;
 use super::tables;
+use crate::Inputs;
 use crate::lines::read_text;
 
 /// One utterance of a manifest.
 ///
 /// ```
 /// use espnet3_par::speech::audio::Span;
-/// use espnet3_par::speech::{Source, Utterance};
+/// use espnet3_par::speech::{Utterance, Utterances};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let folder = folder.path();
 /// let manifest = folder.join("train.tsv");
 /// std::fs::write(&manifest, "utt_id\tpath\tstart\tend\nutt1\tmeeting.flac\t1.5\t4\n")?;
-/// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16_000 };
-/// let Utterance { id, path, span, duration } = source.utterances()?.get(0)?.clone();
+/// let utterances = Utterances::read(&manifest, None, None)?;
+/// let Utterance { id, path, span, duration } = utterances.get(0)?.clone();
 /// assert_eq!((id.as_str(), path.to_str()), ("utt1", Some("meeting.flac")));
 /// // Seconds.
 /// assert_eq!((span, duration), (Span { start: 1.5, end: Some(4.0) }, Some(2.5)));
@@ -60,7 +61,11 @@ pub(crate) struct Entry {
 /// # Errors
 /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
 /// utterances of one id, a pipe command, an id that is not what `ids` asks for.
-pub(crate) fn read(path: &Path, segments: Option<&Path>, ids: Ids) -> Result<Vec<Utterance>> {
+pub(crate) fn read(
+    path: &Path,
+    segments: Option<&Path>,
+    ids: Ids,
+) -> Result<(Vec<Utterance>, Inputs)> {
     let utterance = |Entry { file, line, utterance, .. }: Entry| {
         let utterance = utterance?;
         if ids == Ids::Words {
@@ -68,7 +73,15 @@ pub(crate) fn read(path: &Path, segments: Option<&Path>, ids: Ids) -> Result<Vec
         }
         Ok(utterance)
     };
-    list(path, segments)?.into_iter().map(utterance).collect()
+    let Listed { entries, inputs } = list(path, segments)?;
+    Ok((entries.into_iter().map(utterance).collect::<Result<_>>()?, inputs))
+}
+
+/// All lines of a manifest.
+pub(crate) struct Listed {
+    pub entries: Vec<Entry>,
+    /// The manifest and its segments.
+    pub inputs: Inputs,
 }
 
 /// As [`read`], but lines that are wrong are in the list too. With segments, the recordings that
@@ -76,8 +89,9 @@ pub(crate) fn read(path: &Path, segments: Option<&Path>, ids: Ids) -> Result<Vec
 ///
 /// # Errors
 /// When a file cannot be read, or has no line.
-pub(crate) fn list(path: &Path, segments: Option<&Path>) -> Result<Vec<Entry>> {
+pub(crate) fn list(path: &Path, segments: Option<&Path>) -> Result<Listed> {
     let text = read_text(path)?;
+    let mut inputs = Inputs::default().bytes("manifest", text.as_bytes());
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let lines = match extension {
         "jsonl" | "json" => each_line(&text, |line| (None, None, tables::json_line(line))),
@@ -89,10 +103,12 @@ pub(crate) fn list(path: &Path, segments: Option<&Path>) -> Result<Vec<Entry>> {
     }
     let mut entries = entries(path, lines);
     if let Some(segments) = segments.map(Path::to_path_buf).or_else(|| segments_beside(path)) {
-        entries = cut(entries, path, &segments)?;
+        let text = read_text(&segments)?;
+        inputs = inputs.bytes("segments", text.as_bytes());
+        entries = cut(entries, path, &segments, &text);
     }
     durations_beside(path, &mut entries)?;
-    Ok(entries)
+    Ok(Listed { entries, inputs })
 }
 
 /// What an utterance id must be.
@@ -105,7 +121,7 @@ pub(crate) enum Ids {
 }
 
 /// The `segments` file beside a `wav.scp`, as in a Kaldi data directory.
-pub(crate) fn segments_beside(manifest: &Path) -> Option<PathBuf> {
+fn segments_beside(manifest: &Path) -> Option<PathBuf> {
     let segments = manifest.with_file_name("segments");
     (manifest.file_name()? == "wav.scp" && segments.is_file()).then_some(segments)
 }
@@ -189,7 +205,7 @@ fn check_word(file: &Path, line: usize, id: &str) -> Result<()> {
 
 /// Cuts recordings into the utterances of a Kaldi `segments` file: `UTT_ID RECORDING START END`,
 /// in seconds; an end of -1 is the recording's.
-fn cut(recordings: Vec<Entry>, manifest: &Path, segments: &Path) -> Result<Vec<Entry>> {
+fn cut(recordings: Vec<Entry>, manifest: &Path, segments: &Path, text: &str) -> Vec<Entry> {
     let (good, mut wrong): (Vec<_>, Vec<_>) =
         recordings.into_iter().partition(|entry| entry.utterance.is_ok());
     let mut paths: HashMap<String, Option<Arc<Path>>> =
@@ -219,10 +235,9 @@ fn cut(recordings: Vec<Entry>, manifest: &Path, segments: &Path) -> Result<Vec<E
         let duration = end.map(|end| end - start);
         Ok(Utterance { id: id.to_owned(), path, span: Span { start, end }, duration })
     };
-    let text = read_text(segments)?;
-    let lines = each_line(&text, |line| (word(line, 0), word(line, 1), parse(line)));
+    let lines = each_line(text, |line| (word(line, 0), word(line, 1), parse(line)));
     wrong.extend(entries(segments, lines));
-    Ok(wrong)
+    wrong
 }
 
 pub(super) fn seconds(text: &str) -> Result<f64> {

@@ -8,7 +8,7 @@ use super::manifest::{self, Ids, Utterance};
 use super::testing::write;
 
 fn read(path: &Path, segments: Option<&Path>) -> anyhow::Result<Vec<Utterance>> {
-    manifest::read(path, segments, Ids::Any)
+    Ok(manifest::read(path, segments, Ids::Any)?.0)
 }
 
 /// Id, path, start, end and duration of an utterance.

@@ -1,14 +1,14 @@
 //! Speech data for stages: audio files, manifests, Kaldi features and archives.
 //!
-//! [`Utterances`] is the dataset, [`Source`] the part of a stage's section that describes it,
-//! [`audio::read`] one piece of audio, [`Fbank`] the features. A stage of one's own on them:
+//! [`Utterances`] is the dataset, [`audio::read`] one piece of audio, [`Fbank`] the features. A stage
+//! of one's own on them:
 //!
 //! ```
 //! use std::path::PathBuf;
 //!
-//! use espnet3_par::speech::{Source, Utterances};
+//! use espnet3_par::speech::Utterances;
 //! use espnet3_par::{Env, EnvironmentProvider, InferenceProvider, Record, Result, Runner};
-//! use serde_json::{Value, json};
+//! use serde_json::json;
 //!
 //! /// The section `loudness:` of the config.
 //! #[derive(serde::Deserialize)]
@@ -17,27 +17,16 @@
 //!     manifest: PathBuf,
 //! }
 //!
-//! impl LoudnessProvider {
-//!     fn source(&self) -> Source<'_> {
-//!         Source { manifest: &self.manifest, segments: None, channel: None, sample_rate: 16_000 }
-//!     }
-//! }
-//!
 //! impl InferenceProvider for LoudnessProvider {
 //!     type Dataset = Utterances;
 //!     type Model = ();
 //!
 //!     fn build_dataset(&self) -> Result<Utterances> {
-//!         self.source().utterances()
+//!         Utterances::read(&self.manifest, None, None)
 //!     }
 //!
 //!     fn build_model(&self) -> Result<()> {
 //!         Ok(())
-//!     }
-//!
-//!     // A run is not resumed over another manifest.
-//!     fn inputs(&self) -> Result<Value> {
-//!         self.source().inputs()
 //!     }
 //! }
 //!
@@ -47,14 +36,10 @@
 //!     type Provider = LoudnessProvider;
 //!
 //!     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
-//!         let audio = env.dataset.audio(idx)?;
+//!         let audio = env.dataset.audio(idx, 16_000)?;
 //!         let peak = audio.samples.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
 //!         let utt_id = &env.dataset.get(idx)?.id;
 //!         Record::new(json!({"utt_id": utt_id, "seconds": audio.duration(), "peak": peak}))
-//!     }
-//!
-//!     fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-//!         env.dataset.name(idx)
 //!     }
 //! }
 //!
@@ -102,5 +87,5 @@ pub(crate) mod vectors;
 pub use audio::Audio;
 pub use fbank::Fbank;
 pub use manifest::Utterance;
+pub use utterances::Utterances;
 pub(crate) use utterances::locate;
-pub use utterances::{Source, Utterances};

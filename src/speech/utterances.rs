@@ -4,63 +4,19 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
 
 use super::audio::Span;
 use super::inspect::{Inspected, inspect};
 use super::manifest::{self, Ids};
 use super::{Audio, Utterance, audio};
-use crate::Dataset;
-use crate::checksum;
-
-/// Where a stage's audio comes from.
-///
-/// ```
-/// use std::fs;
-/// use espnet3_par::speech::Source;
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let folder = folder.path();
-/// let manifest = folder.join("wav.scp");
-/// let segments = folder.join("segments");
-/// fs::write(&manifest, "meeting audio/meeting.flac\n")?;
-/// // UTT_ID RECORDING START END, in seconds.
-/// fs::write(&segments, "meeting-a meeting 0.5 2\nmeeting-b meeting 2.5 3\n")?;
-/// let source = Source {
-///     manifest: &manifest,
-///     segments: Some(&segments),
-///     channel: None,
-///     sample_rate: 16_000,
-/// };
-///
-/// // The audio need not be there yet.
-/// let utterances = source.utterances()?;
-/// let second = utterances.get(1)?;
-/// assert_eq!((second.id.as_str(), second.span.start, second.span.end), ("meeting-b", 2.5, Some(3.0)));
-/// assert_eq!(second.path.to_str(), Some("audio/meeting.flac"));
-/// assert_eq!(second.duration, Some(0.5));
-/// // For a provider's `inputs`.
-/// assert_eq!(source.inputs()?["segments"], espnet3_par::sha256(&segments)?);
-/// # Ok::<(), anyhow::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    /// `*.jsonl` and `*.json` are JSON lines, `*.tsv` is a table, everything else is a `wav.scp`.
-    pub manifest: &'a Path,
-    /// A Kaldi `segments` file, which cuts recordings into utterances; without it the one beside a
-    /// `wav.scp`, if any.
-    pub segments: Option<&'a Path>,
-    /// The channel to take, counted from 0; `None` is the mean of all.
-    pub channel: Option<usize>,
-    /// Hz; other audio is resampled.
-    pub sample_rate: u32,
-}
+use crate::{Dataset, Inputs};
 
 /// The utterances of a manifest.
 ///
 /// ```
-/// use espnet3_par::Dataset;
-/// use espnet3_par::speech::Source;
+/// use std::fs;
+/// use espnet3_par::speech::Utterances;
+/// use espnet3_par::{Dataset, Inputs};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let folder = folder.path();
@@ -69,83 +25,80 @@ pub struct Source<'a> {
 /// #     fmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0\
 /// #     data\0\x7d\0\0".to_vec();
 /// # bytes.resize(44 + 2 * 16_000, 0);
-/// # std::fs::write(folder.join("silence.wav"), bytes)?;
+/// # fs::write(folder.join("silence.wav"), bytes)?;
+/// let manifest = folder.join("wav.scp");
+/// let segments = folder.join("segments");
 /// // `silence.wav` is one second at 16 kHz.
-/// let manifest = folder.join("train.jsonl");
-/// std::fs::write(&manifest, r#"{"utt_id": "utt1", "path": "silence.wav", "duration": 1.0}"#)?;
-/// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 8_000 };
-/// let utterances = source.utterances()?;
+/// fs::write(&manifest, "meeting silence.wav\n")?;
+/// // UTT_ID RECORDING START END, in seconds.
+/// fs::write(&segments, "meeting-a meeting 0 0.25\nmeeting-b meeting 0.5 1\n")?;
+/// let utterances = Utterances::read(&manifest, Some(&segments), None)?;
 ///
-/// assert_eq!((utterances.len(), utterances.costs()), (1, Some(vec![1.0])));
-/// assert_eq!(utterances.name(0).as_deref(), Some("utt1 (silence.wav)"));
-/// // The path is beside the manifest, and the audio comes at 8 kHz, as the source says.
-/// assert_eq!(utterances.audio(0)?.samples.len(), 8_000);
-/// assert!(utterances.get(1).is_err());
+/// assert_eq!((utterances.len(), utterances.costs()), (2, Some(vec![0.25, 0.5])));
+/// let second = utterances.get(1)?;
+/// assert_eq!((second.id.as_str(), second.span.start, second.span.end), ("meeting-b", 0.5, Some(1.0)));
+/// assert_eq!(utterances.item_name(1).as_deref(), Some("meeting-b (silence.wav)"));
+/// // The path is beside the manifest, and the audio comes at the rate that is asked for.
+/// assert_eq!(utterances.audio(1, 8_000)?.samples.len(), 4_000);
+/// assert!(utterances.get(2).is_err());
+/// let inputs = Inputs::default().file("manifest", &*manifest)?.file("segments", &*segments)?;
+/// assert_eq!(utterances.inputs(), inputs);
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Utterances {
     utterances: Vec<Utterance>,
+    inputs: Inputs,
     folder: PathBuf,
     channel: Option<usize>,
-    sample_rate: u32,
 }
 
-impl Source<'_> {
-    /// Lists the utterances, without touching their audio.
+impl Utterances {
+    /// Lists the utterances, without touching their audio. `*.jsonl` and `*.json` are JSON lines,
+    /// `*.tsv` is a table, everything else is a `wav.scp`. A Kaldi `segments` file cuts recordings into
+    /// utterances; without it the one beside a `wav.scp`, if any. The `channel` to take counts from 0;
+    /// `None` is the mean of all.
     ///
     /// # Errors
     /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
     /// utterances of one id, a pipe command.
-    pub fn utterances(&self) -> Result<Utterances> {
-        self.read(Ids::Any)
+    pub fn read(manifest: &Path, segments: Option<&Path>, channel: Option<usize>) -> Result<Self> {
+        Self::of(manifest, segments, channel, Ids::Any)
     }
 
     /// The same, where every utterance id must be one word: for a stage that writes archives or an scp.
     ///
     /// ```
-    /// # use espnet3_par::speech::Source;
+    /// # use espnet3_par::speech::Utterances;
     /// # let folder = tempfile::tempdir()?;
     /// let manifest = folder.path().join("train.jsonl");
     /// std::fs::write(&manifest, r#"{"path": "my recording.wav"}"#)?;
-    /// let source = Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16_000 };
-    /// assert_eq!(source.utterances()?.get(0)?.id, "my recording");
+    /// assert_eq!(Utterances::read(&manifest, None, None)?.get(0)?.id, "my recording");
     /// // Kaldi would read the id `my`.
-    /// assert!(source.utterances_for_scp().is_err());
+    /// assert!(Utterances::read_for_scp(&manifest, None, None).is_err());
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     /// # Errors
-    /// As [`utterances`](Self::utterances), and for an id that is empty or has a blank or a control
-    /// character.
-    pub fn utterances_for_scp(&self) -> Result<Utterances> {
-        self.read(Ids::Words)
+    /// As [`read`](Self::read), and for an id that is empty or has a blank or a control character.
+    pub fn read_for_scp(
+        manifest: &Path,
+        segments: Option<&Path>,
+        channel: Option<usize>,
+    ) -> Result<Self> {
+        Self::of(manifest, segments, channel, Ids::Words)
     }
 
-    fn read(&self, ids: Ids) -> Result<Utterances> {
-        Ok(Utterances {
-            utterances: manifest::read(self.manifest, self.segments, ids)?,
-            folder: self.manifest.parent().map(Path::to_path_buf).unwrap_or_default(),
-            channel: self.channel,
-            sample_rate: self.sample_rate,
-        })
+    fn of(
+        manifest: &Path,
+        segments: Option<&Path>,
+        channel: Option<usize>,
+        ids: Ids,
+    ) -> Result<Self> {
+        let (utterances, inputs) = manifest::read(manifest, segments, ids)?;
+        let folder = manifest.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self { utterances, inputs, folder, channel })
     }
 
-    /// The SHA-256 of the manifest and of its segments.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn inputs(&self) -> Result<Value> {
-        let beside = manifest::segments_beside(self.manifest);
-        let segments = self.segments.or(beside.as_deref());
-        let mut inputs = json!({"manifest": checksum::sha256(self.manifest)?});
-        if let Some(segments) = segments {
-            inputs["segments"] = checksum::sha256(segments)?.into();
-        }
-        Ok(inputs)
-    }
-}
-
-impl Utterances {
     /// Utterance `idx`.
     ///
     /// # Errors
@@ -156,18 +109,19 @@ impl Utterances {
         })
     }
 
-    /// Reads the audio of utterance `idx`, mono and at the stage's sample rate.
+    /// Reads the audio of utterance `idx`, mono; audio of another rate than `sample_rate`, in Hz, is
+    /// resampled.
     ///
     /// # Errors
     /// As [`audio::read`].
-    pub fn audio(&self, idx: u64) -> Result<Audio> {
-        self.part(idx, self.get(idx)?.span)
+    pub fn audio(&self, idx: u64, sample_rate: u32) -> Result<Audio> {
+        self.part(idx, self.get(idx)?.span, sample_rate)
     }
 
     /// As [`audio`](Self::audio), another part of the same file.
-    pub(crate) fn part(&self, idx: u64, span: Span) -> Result<Audio> {
+    pub(crate) fn part(&self, idx: u64, span: Span, sample_rate: u32) -> Result<Audio> {
         let path = locate(&self.folder, &self.get(idx)?.path);
-        audio::read(&path, span, self.channel, self.sample_rate)
+        audio::read(&path, span, self.channel, sample_rate)
     }
 
     /// What the file of utterance `idx` is, by its header.
@@ -180,18 +134,6 @@ impl Utterances {
     /// The utterances, and where their files are.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&Utterance, Cow<'_, Path>)> {
         self.utterances.iter().map(|utterance| (utterance, locate(&self.folder, &utterance.path)))
-    }
-
-    /// Hz.
-    pub(crate) fn sample_rate(&self) -> u32 {
-        self.sample_rate
-    }
-
-    /// What a person calls utterance `idx`: `UTT_ID (PATH)`.
-    #[must_use]
-    pub fn name(&self, idx: u64) -> Option<String> {
-        let utterance = self.get(idx).ok()?;
-        Some(format!("{} ({})", utterance.id, utterance.path.display()))
     }
 }
 
@@ -214,6 +156,17 @@ impl Dataset for Utterances {
     fn costs(&self) -> Option<Vec<f64>> {
         self.utterances.iter().map(|utterance| utterance.duration).collect()
     }
+
+    /// `UTT_ID (PATH)`.
+    fn item_name(&self, idx: u64) -> Option<String> {
+        let utterance = self.get(idx).ok()?;
+        Some(format!("{} ({})", utterance.id, utterance.path.display()))
+    }
+
+    /// The manifest and its segments, as they were read.
+    fn inputs(&self) -> Inputs {
+        self.inputs.clone()
+    }
 }
 
 #[cfg(test)]
@@ -229,18 +182,17 @@ mod tests {
         let manifest = dir.path().join("a.tsv");
         let text = "utt_id\tpath\tstart\tend\nutt1\ta.wav\t0\t1\nutt2\ta.wav\t0.25\t0.5\n";
         fs::write(&manifest, text).expect("a file");
-        let source =
-            Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16000 };
-        let utterances = source.utterances().expect("a manifest");
+        let read = || Utterances::read(&manifest, None, None).expect("a manifest");
+        let utterances = read();
         assert_eq!(utterances.costs(), Some(vec![1.0, 0.25]));
-        assert_eq!(utterances.name(1).as_deref(), Some("utt2 (a.wav)"));
-        let lengths = [0, 1].map(|idx| utterances.audio(idx).expect("audio").samples.len());
+        assert_eq!(utterances.item_name(1).as_deref(), Some("utt2 (a.wav)"));
+        let lengths = [0, 1].map(|idx| utterances.audio(idx, 16000).expect("audio").samples.len());
         assert_eq!(lengths, [16000, 4000]);
-        let error = utterances.audio(2).expect_err("only two").to_string();
+        let error = utterances.audio(2, 16000).expect_err("only two").to_string();
         assert_eq!(error, "no utterance 2: the manifest has 2");
 
         // One duration missing: no costs at all, rather than wrong ones.
         fs::write(&manifest, text.replace("\t0.5\n", "\t\n")).expect("a file");
-        assert_eq!(source.utterances().expect("a manifest").costs(), None);
+        assert_eq!(read().costs(), None);
     }
 }

@@ -2,16 +2,16 @@
 //! ESPnet's `collect_stats` has them.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fbank::default;
 use crate::collect::write_own;
-use crate::speech::{self, Source, Utterances, ark, fbank, npy};
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::speech::{self, Utterances, ark, fbank, npy};
+use crate::{CompleteRun, Env, InferenceProvider, Record, Runner};
 
 /// The parameters of `collect_stats`: those of `fbank` but the kind of file.
 #[derive(Debug, Clone, Deserialize)]
@@ -43,23 +43,12 @@ pub struct CollectStatsProvider {
     pub high_freq: f64,
 }
 
-impl CollectStatsProvider {
-    fn source(&self) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate: self.sample_rate,
-        }
-    }
-}
-
 impl InferenceProvider for CollectStatsProvider {
     type Dataset = Utterances;
     type Model = speech::Fbank;
 
     fn build_dataset(&self) -> Result<Utterances> {
-        self.source().utterances()
+        Utterances::read(&self.manifest, self.segments.as_deref(), self.channel)
     }
 
     fn build_model(&self) -> Result<speech::Fbank> {
@@ -76,10 +65,6 @@ impl InferenceProvider for CollectStatsProvider {
     fn validate(&self) -> Result<()> {
         self.build_model().map(drop)
     }
-
-    fn inputs(&self) -> Result<Value> {
-        self.source().inputs()
-    }
 }
 
 /// The runner of `collect_stats`: sums over the frames of one utterance. Its merge makes them the
@@ -87,7 +72,7 @@ impl InferenceProvider for CollectStatsProvider {
 ///
 /// ```
 /// use espnet3_par::stages::CollectStats;
-/// use espnet3_par::{EnvironmentProvider, Runner};
+/// use espnet3_par::{CompleteRun, EnvironmentProvider, Runner};
 /// use serde_json::json;
 ///
 /// # let folder = tempfile::tempdir()?;
@@ -103,14 +88,16 @@ impl InferenceProvider for CollectStatsProvider {
 /// type Provider = <CollectStats as Runner>::Provider;
 /// // The section `collect_stats:` of a config.
 /// let section = json!({"manifest": folder.join("wav.scp"), "num_mel_bins": 40});
-/// let env = serde_json::from_value::<Provider>(section)?.build_env_local()?;
-/// let record = CollectStats::forward(0, &env)?;
+/// let provider: Provider = serde_json::from_value(section)?;
+/// let record = CollectStats::forward(0, &provider.build_env_local()?)?;
 /// assert_eq!(record.get::<String>("utt_id")?, "utt1");
 /// // 25 ms every 10 ms of one second.
 /// assert_eq!(record.get::<u64>("num_frames")?, 98);
 /// assert_eq!(record.get::<Vec<f64>>("sum")?.len(), 40);
 ///
-/// CollectStats::merge(&mut [Ok(record)].into_iter(), folder)?;
+/// let records = &mut [Ok(record)].into_iter();
+/// let run = CompleteRun { provider: &provider, records, failed: &[], output_dir: folder };
+/// CollectStats::merge(run)?;
 /// assert!(folder.join("feats_stats.npz").exists());
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -129,7 +116,7 @@ impl Runner for CollectStats {
     type Provider = CollectStatsProvider;
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
-        let audio = env.dataset.audio(idx)?;
+        let audio = env.dataset.audio(idx, env.model.sample_rate())?;
         let features = env.model.compute(&audio.samples);
         let (mut sum, mut sum_square) = (vec![0.0; features.dim], vec![0.0; features.dim]);
         for frame in features.frames() {
@@ -148,15 +135,15 @@ impl Runner for CollectStats {
         })
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        env.dataset.name(idx)
-    }
-
     /// Writes `feats_stats.npz` (`count`, `sum`, `sum_square`: what ESPnet's `GlobalMVN` reads),
     /// `cmvn.ark` (the same as Kaldi's `compute-cmvn-stats` writes them for a whole set) and
     /// `feats_stats.json` (`count`, `mean`, `var`). Sums are taken in index order, so the bytes do
     /// not depend on how the run was split.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        let mut records = run.records.peekable();
+        if records.peek().is_none() {
+            return Ok(());
+        }
         let (mut count, mut sum, mut sum_square) = (0, Vec::new(), Vec::new());
         for record in records {
             let record = record?;
@@ -172,14 +159,14 @@ impl Runner for CollectStats {
             ("sum", npy::float64(&sum, &[sum.len()])),
             ("sum_square", npy::float64(&sum_square, &[sum_square.len()])),
         ]);
-        write_own(&output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
+        write_own(&run.output_dir.join("feats_stats.npz"), |file| Ok(file.write_all(&npz)?))?;
         let cmvn = ark::matrix_of_doubles(&cmvn(count as f64, &sum, &sum_square), 2);
-        write_own(&output_dir.join("cmvn.ark"), |file| Ok(file.write_all(&cmvn)?))?;
+        write_own(&run.output_dir.join("cmvn.ark"), |file| Ok(file.write_all(&cmvn)?))?;
         let mean: Vec<f64> = sum.iter().map(|sum| sum / count as f64).collect();
         let squares = sum_square.iter().zip(&mean);
         let var: Vec<f64> = squares.map(|(sq, mean)| sq / count as f64 - mean * mean).collect();
         let stats = json!({"count": count, "mean": mean, "var": var});
-        write_own(&output_dir.join("feats_stats.json"), |file| Ok(writeln!(file, "{stats}")?))
+        write_own(&run.output_dir.join("feats_stats.json"), |file| Ok(writeln!(file, "{stats}")?))
     }
 }
 
@@ -207,6 +194,7 @@ mod tests {
     use super::*;
     use crate::EnvironmentProvider;
     use crate::speech::testing::{sine, wav, write};
+    use crate::stage::merge_all;
 
     #[test]
     fn sums_become_mean_and_variance() {
@@ -216,7 +204,9 @@ mod tests {
         };
         // 1, 2, 3 and 6: mean 3, variance 3.5; and all 1.
         let items = [item(3, [6.0, 3.0], [14.0, 3.0]), item(1, [6.0, 1.0], [36.0, 1.0])];
-        CollectStats::merge(&mut items.into_iter(), dir.path()).expect("a merge");
+        let section = json!({"manifest": "wav.scp"});
+        let merge = |items: Vec<_>| merge_all::<CollectStats>(&section, items, dir.path());
+        merge(items.into()).expect("a merge");
         let json = fs::read_to_string(dir.path().join("feats_stats.json")).expect("statistics");
         assert_eq!(json, "{\"count\":4,\"mean\":[3.0,1.0],\"var\":[3.5,0.0]}\n");
         let npz = fs::read(dir.path().join("feats_stats.npz")).expect("statistics");
@@ -226,9 +216,10 @@ mod tests {
         assert_eq!(cmvn, [&b"\0BDM \x04\x02\0\0\0\x04\x03\0\0\0"[..], &values].concat());
 
         let items = [item(1, [0.0, 0.0], [0.0, 0.0]), Record::new(json!({"num_frames": 1}))];
-        CollectStats::merge(&mut items.into_iter(), dir.path()).expect_err("a record without sums");
-        let none = CollectStats::merge(&mut std::iter::empty(), dir.path());
-        assert!(none.expect_err("no frames").to_string().starts_with("no frames"));
+        merge(items.into()).expect_err("a record without sums");
+        let none = merge(vec![item(0, [0.0, 0.0], [0.0, 0.0])]).expect_err("no frames");
+        assert!(none.to_string().starts_with("no frames"));
+        merge(Vec::new()).expect("nothing to tell where every item failed");
     }
 
     #[test]

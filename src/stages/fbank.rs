@@ -1,16 +1,15 @@
 //! The stage `fbank`: log-mel filterbank features into Kaldi archives or `.npy` files.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::arrays::{Format, scp_line};
 use crate::collect::write_own;
-use crate::speech::{self, Source, Utterances, fbank};
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::speech::{self, Utterances, fbank};
+use crate::{CompleteRun, Env, InferenceProvider, Record, Runner};
 
 /// The parameters of `fbank`, the section of that name.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,17 +63,6 @@ pub(super) mod default {
     }
 }
 
-impl FbankProvider {
-    fn source(&self) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate: self.sample_rate,
-        }
-    }
-}
-
 /// The features and how to store them.
 pub struct Model {
     fbank: speech::Fbank,
@@ -86,7 +74,7 @@ impl InferenceProvider for FbankProvider {
     type Model = Model;
 
     fn build_dataset(&self) -> Result<Utterances> {
-        self.source().utterances_for_scp()
+        Utterances::read_for_scp(&self.manifest, self.segments.as_deref(), self.channel)
     }
 
     fn build_model(&self) -> Result<Model> {
@@ -103,10 +91,6 @@ impl InferenceProvider for FbankProvider {
 
     fn validate(&self) -> Result<()> {
         self.build_model().map(drop)
-    }
-
-    fn inputs(&self) -> Result<Value> {
-        self.source().inputs()
     }
 }
 
@@ -154,7 +138,7 @@ impl Runner for Fbank {
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
         let utt_id = &env.dataset.get(idx)?.id;
-        let audio = env.dataset.audio(idx)?;
+        let audio = env.dataset.audio(idx, env.model.fbank.sample_rate())?;
         let Model { fbank, format } = &env.model;
         let features = fbank.compute(&audio.samples);
         let num_frames = features.num_frames();
@@ -167,18 +151,14 @@ impl Runner for Fbank {
         Ok(format.matrix(record, "feats", utt_id, &features))
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        env.dataset.name(idx)
-    }
-
     /// Writes `feats.scp` and `utt2num_frames`, as in a Kaldi data directory.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        let frames = output_dir.join("utt2num_frames");
-        write_own(&output_dir.join("feats.scp"), |scp| {
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        let frames = run.output_dir.join("utt2num_frames");
+        write_own(&run.output_dir.join("feats.scp"), |scp| {
             write_own(&frames, |utt2num_frames| {
-                for record in records {
+                for record in run.records {
                     let record = record?;
-                    let utt_id = scp_line(scp, &record, "feats", output_dir)?;
+                    let utt_id = scp_line(scp, &record, "feats", run.output_dir)?;
                     writeln!(utt2num_frames, "{utt_id} {}", record.get::<u64>("num_frames")?)?;
                 }
                 Ok(())
@@ -196,6 +176,7 @@ mod tests {
     use super::*;
     use crate::EnvironmentProvider;
     use crate::speech::testing::{sine, wav, write};
+    use crate::stage::merge_all;
 
     fn forward(format: &str) -> Result<Record> {
         let (dir, _) = write("a.wav", &wav(&sine(1000.0, 16000, 0.1), 16000, 1));
@@ -234,8 +215,9 @@ mod tests {
             let feats = format!("shards/split.0/feats.ark:{at}");
             Record::new(json!({"utt_id": utt, "num_frames": 10 * at, "feats": feats}))
         };
-        let mut records = [record("b", 2), record("a", 40)].into_iter();
-        Fbank::merge(&mut records, dir.path()).expect("a merge");
+        let section = json!({"manifest": "wav.scp"});
+        let merge = |records| merge_all::<Fbank>(&section, records, dir.path());
+        merge([record("b", 2), record("a", 40)]).expect("a merge");
         let root = dir.path().display();
         let scp = fs::read_to_string(dir.path().join("feats.scp")).expect("feats.scp");
         let expected =
@@ -245,8 +227,8 @@ mod tests {
         assert_eq!(frames, "b 20\na 400\n");
 
         // A merge that fails leaves what was there, and nothing else.
-        let mut broken = [record("c", 3), Record::new(json!({"utt_id": "d"}))].into_iter();
-        Fbank::merge(&mut broken, dir.path()).expect_err("a record without features");
+        let broken = [record("c", 3), Record::new(json!({"utt_id": "d"}))];
+        merge(broken).expect_err("a record without features");
         assert_eq!(fs::read_to_string(dir.path().join("feats.scp")).expect("feats.scp"), expected);
         assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 2);
     }

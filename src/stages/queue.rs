@@ -76,20 +76,8 @@ fn load(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError>
 }
 
 impl LoadedStage for Jobs {
-    fn validate(&self) -> Result<()> {
-        Ok(())
-    }
-
     fn num_items(&self, _asked: Option<&Indices>) -> Result<u64> {
         Ok(self.count())
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(None)
-    }
-
-    fn inputs(&self) -> Result<Value> {
-        Ok(Value::Null)
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
@@ -103,10 +91,6 @@ impl LoadedStage for Jobs {
         let job = Job { threads_per_worker: 1, ..place.job.clone() };
         let place = Workplace { job: &job, ..*place };
         Ok(Box::new(InProcess::build(env, &place)?.of_programs()))
-    }
-
-    fn merge(&self, _: &mut dyn Iterator<Item = Result<Record>>, _: &Path) -> Result<()> {
-        Ok(())
     }
 }
 

@@ -153,6 +153,10 @@ impl EnvironmentProvider for ToyProvider {
             pad: self.pad,
         })
     }
+
+    fn item_name(idx: u64, _env: &Env) -> Option<String> {
+        Some(format!("utt{idx}"))
+    }
 }
 
 struct Toy;
@@ -194,9 +198,5 @@ impl Runner for Toy {
             &own,
             text.into_bytes(),
         ))
-    }
-
-    fn item_name(idx: u64, _env: &Env) -> Option<String> {
-        Some(format!("utt{idx}"))
     }
 }

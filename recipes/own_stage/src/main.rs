@@ -3,8 +3,8 @@ use std::fs::read_to_string;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use espnet3_par::{Env, EnvironmentProvider, Record, Result, Runner, Stage, sha256};
-use serde_json::{Value, json};
+use espnet3_par::{Env, EnvironmentProvider, Inputs, Record, Result, Runner, Stage};
+use serde_json::json;
 
 /// The parameters: the section `oov:` of the config.
 #[derive(serde::Deserialize)]
@@ -25,8 +25,8 @@ impl EnvironmentProvider for OovProvider {
         Ok(read_to_string(&self.text)?.lines().count() as u64)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        Ok(json!({"text": sha256(&self.text)?, "lexicon": sha256(&self.lexicon)?}))
+    fn inputs(&self) -> Result<Inputs> {
+        Inputs::default().file("text", &*self.text)?.file("lexicon", &*self.lexicon)
     }
 
     // Each worker calls this one, once.
@@ -34,6 +34,10 @@ impl EnvironmentProvider for OovProvider {
         let [text, lexicon] = [read_to_string(&self.text)?, read_to_string(&self.lexicon)?];
         let lines = text.lines().map(str::to_owned).collect();
         Ok((lines, lexicon.lines().map(str::to_owned).collect()))
+    }
+
+    fn item_name(idx: u64, (lines, _): &Self::Env) -> Option<String> {
+        lines[idx as usize].split_whitespace().next().map(str::to_owned)
     }
 }
 
@@ -49,10 +53,6 @@ impl Runner for Oov {
         anyhow::ensure!(!words.is_empty(), "no words");
         let oov: Vec<&&str> = words.iter().filter(|word| !known.contains(**word)).collect();
         Record::new(json!({"utt_id": utt_id, "words": words.len(), "oov": oov}))
-    }
-
-    fn item_name(idx: u64, (lines, _): &Env<Self>) -> Option<String> {
-        lines[idx as usize].split_whitespace().next().map(str::to_owned)
     }
 }
 

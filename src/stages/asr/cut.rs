@@ -2,23 +2,21 @@
 
 use std::ops::Range;
 
-/// No piece is longer, in seconds: Whisper hears so much at once.
-pub(crate) const LONGEST: f64 = 30.0;
-
 /// How loud it is, is looked at in stretches of 200 ms, every 50 ms: a short pause between words.
 const STRETCH: f64 = 0.2;
 const STEP: f64 = 0.05;
 
-/// Cuts audio into pieces of at most [`LONGEST`], as ranges of its samples. `speech`, in seconds, is
-/// where somebody speaks: then pieces begin and end there, and neighbours join while they fit.
+/// Cuts audio into pieces of at most `longest` seconds, as ranges of its samples. `speech`, in seconds,
+/// is where somebody speaks: then pieces begin and end there, and neighbours join while they fit.
 /// Without it, and where somebody speaks for longer, it is cut where it is quietest.
 pub(crate) fn pieces(
     samples: &[f32],
     sample_rate: u32,
+    longest: f64,
     speech: Option<&[(f64, f64)]>,
 ) -> Vec<Range<usize>> {
     let rate = f64::from(sample_rate);
-    let longest = (LONGEST * rate) as usize;
+    let longest = (longest * rate) as usize;
     let whole = 0..samples.len();
     let stretches = match speech {
         Some([]) => Vec::new(),
@@ -87,17 +85,17 @@ mod tests {
     fn short_audio_stays_whole() {
         let audio = audio(30, &[]);
         for speech in [None, Some([(1.0, 2.0)].as_slice())] {
-            assert_eq!(pieces(&audio, RATE, speech), std::slice::from_ref(&(0..30_000)));
+            assert_eq!(pieces(&audio, RATE, 30.0, speech), std::slice::from_ref(&(0..30_000)));
         }
-        assert!(pieces(&audio, RATE, Some(&[])).is_empty());
-        assert!(pieces(&[], RATE, None).is_empty());
+        assert!(pieces(&audio, RATE, 30.0, Some(&[])).is_empty());
+        assert!(pieces(&[], RATE, 30.0, None).is_empty());
     }
 
     #[test]
     fn long_audio_is_cut_in_pauses() {
         // The pause at 5 s is too early for a cut, the one at 41 s is in the second piece's last third.
         let audio = audio(70, &[(5.0, 6.0), (24.0, 24.4), (46.0, 46.4)]);
-        let cuts = pieces(&audio, RATE, None);
+        let cuts = pieces(&audio, RATE, 30.0, None);
         assert_eq!(cuts.len(), 3);
         assert!((24_000..24_400).contains(&cuts[0].end), "{cuts:?}");
         assert!((46_000..46_400).contains(&cuts[1].end), "{cuts:?}");
@@ -110,7 +108,7 @@ mod tests {
         // As loud everywhere, or not a number anywhere.
         for value in [0.0, 1.0, f32::NAN] {
             let audio = vec![value; 200_001];
-            let cuts = pieces(&audio, RATE, None);
+            let cuts = pieces(&audio, RATE, 30.0, None);
             assert!(
                 cuts.iter().all(|piece| !piece.is_empty() && piece.len() <= 30_000),
                 "{cuts:?}"
@@ -123,7 +121,7 @@ mod tests {
     fn neighbouring_segments_join_while_they_fit() {
         let audio = audio(100, &[]);
         let speech = [(1.0, 10.0), (11.0, 31.0), (31.5, 40.0), (50.0, 61.5), (70.0, 71.0)];
-        let cuts = pieces(&audio, RATE, Some(&speech));
+        let cuts = pieces(&audio, RATE, 30.0, Some(&speech));
         // 1 to 31 are exactly 30 s; 31.5 to 61.5 too.
         assert_eq!(cuts, [1000..31_000, 31_500..61_500, 70_000..71_000]);
     }
@@ -131,7 +129,7 @@ mod tests {
     #[test]
     fn a_long_segment_is_cut_where_it_is_quietest() {
         let audio = audio(100, &[(35.0, 35.4)]);
-        let cuts = pieces(&audio, RATE, Some(&[(10.0, 50.0), (200.0, 300.0)]));
+        let cuts = pieces(&audio, RATE, 30.0, Some(&[(10.0, 50.0), (200.0, 300.0)]));
         assert_eq!(cuts.len(), 2, "{cuts:?}");
         assert!((35_000..35_400).contains(&cuts[0].end));
         assert_eq!((cuts[0].start, cuts[1].end), (10_000, 50_000));

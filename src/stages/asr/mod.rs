@@ -13,13 +13,12 @@ mod whisper;
 
 use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use crate::collect::write_own;
 use crate::speech::Audio;
-use crate::{Env, InferenceEnv, Record, Runner};
+use crate::{CompleteRun, Env, InferenceEnv, Record, Runner};
 use provider::AsrProvider;
 use transcript::Transcript;
 
@@ -43,8 +42,9 @@ impl Heard {
             segments.with_context(|| format!("`vad` has no record of `{utt_id}`"))
         });
         let segments = segments.transpose()?.map(Vec::as_slice);
-        let audio = dataset.audio(idx)?;
-        let pieces = cut::pieces(&audio.samples, audio.sample_rate, segments);
+        let recogniser = &model.recogniser;
+        let audio = dataset.audio(idx, recogniser.sample_rate())?;
+        let pieces = cut::pieces(&audio.samples, audio.sample_rate, recogniser.longest(), segments);
         Ok(Self { audio, pieces })
     }
 
@@ -81,13 +81,9 @@ impl Runner for Asr {
         indices.iter().zip(&heard).map(record).collect()
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        env.dataset.name(idx)
-    }
-
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        write_own(&output_dir.join("text"), |text| {
-            for record in records {
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        write_own(&run.output_dir.join("text"), |text| {
+            for record in run.records {
                 let record = record?;
                 let (utt_id, words) =
                     (record.get::<String>("utt_id")?, record.get::<String>("text")?);

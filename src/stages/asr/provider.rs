@@ -4,15 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::choice::Model;
 use super::recogniser::Recogniser;
 use super::{device, whisper};
-use crate::checksum::sha256;
-use crate::speech::{Source, Utterances};
+use crate::speech::Utterances;
 use crate::stages::vad::speech::{self, Speech};
-use crate::{Dataset, EnvironmentProvider, InferenceEnv};
+use crate::{InferenceProvider, Inputs};
 
 /// The parameters of `asr`, the section of that name.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,20 +52,6 @@ pub struct Recognition {
 }
 
 impl AsrProvider {
-    fn source(&self, sample_rate: u32) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate,
-        }
-    }
-
-    /// The utterances, where only their number and lengths matter.
-    fn utterances(&self) -> Result<Utterances> {
-        self.source(1).utterances()
-    }
-
     fn model(&self) -> Model<'_> {
         Model {
             folder: &self.model,
@@ -85,15 +69,17 @@ impl AsrProvider {
     }
 }
 
-impl EnvironmentProvider for AsrProvider {
-    type Env = InferenceEnv<Utterances, Recognition>;
+impl InferenceProvider for AsrProvider {
+    type Dataset = Utterances;
+    type Model = Recognition;
 
-    fn num_items(&self) -> Result<u64> {
-        Ok(self.utterances()?.len())
+    fn build_dataset(&self) -> Result<Utterances> {
+        Utterances::read(&self.manifest, self.segments.as_deref(), self.channel)
     }
 
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(self.utterances()?.costs())
+    fn build_model(&self) -> Result<Recognition> {
+        let recogniser = self.model().load(|| device::open(self.device))?;
+        Ok(Recognition { recogniser, speech: self.speech()?, tokens: self.tokens })
     }
 
     fn validate(&self) -> Result<()> {
@@ -102,25 +88,15 @@ impl EnvironmentProvider for AsrProvider {
         self.speech().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let mut inputs = self.source(1).inputs()?;
+    fn inputs(&self) -> Result<Inputs> {
+        let mut inputs = Inputs::default()
+            .file("dict", self.dict.as_deref())?
+            .file("lm", self.lm.as_deref())?
+            .file("vad", self.vad.as_deref())?;
         for file in self.model().files()? {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            inputs["model"][name] = sha256(&file)?.into();
-        }
-        for (name, file) in [("dict", &self.dict), ("lm", &self.lm), ("vad", &self.vad)] {
-            if let Some(file) = file {
-                inputs[name] = sha256(file)?.into();
-            }
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            inputs = inputs.file(&format!("model/{name}"), file.as_path())?;
         }
         Ok(inputs)
-    }
-
-    fn build_env_local(&self) -> Result<Self::Env> {
-        let recogniser = self.model().load(|| device::open(self.device))?;
-        // The model says which rate it takes.
-        let dataset = self.source(recogniser.sample_rate()).utterances()?;
-        let model = Recognition { recogniser, speech: self.speech()?, tokens: self.tokens };
-        Ok(InferenceEnv { dataset, model })
     }
 }

@@ -7,6 +7,9 @@ pub(crate) trait Recogniser: Send + Sync {
     /// Hz of the audio that it takes.
     fn sample_rate(&self) -> u32;
 
+    /// Seconds of audio that it takes at once.
+    fn longest(&self) -> f64;
+
     /// One hypothesis for each piece of audio (mono samples in `[-1, 1)`), in their order.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::*;
 use crate::EnvironmentProvider;
 use crate::checksum::sha256;
 use crate::speech::testing::{sine, wav};
+use crate::stage::merge_all;
 
 /// Two short files, one of 70 s with a pause at 24 s and at 46 s, and one that is not there.
 fn recipe(more: &Value) -> (TempDir, AsrProvider) {
@@ -59,7 +60,7 @@ fn a_batch_is_as_each_item_alone() {
     }
     let error = Asr::forward(3, &env).expect_err("no such file");
     assert!(format!("{error:#}").starts_with("failed to read audio `no.wav`"), "{error:#}");
-    assert_eq!(Asr::item_name(3, &env).as_deref(), Some("none (no.wav)"));
+    assert_eq!(AsrProvider::item_name(3, &env).as_deref(), Some("none (no.wav)"));
     assert!(Asr::forward(4, &env).is_err());
 }
 
@@ -94,29 +95,36 @@ fn long_audio_is_cut_where_nobody_speaks() {
 fn merge_writes_kaldis_text() {
     let dir = tempfile::tempdir().expect("a directory");
     let record = |utt_id: &str, text: &str| Record::new(json!({"utt_id": utt_id, "text": text}));
-    let mut records = [record("b", "MARCH THIRD"), record("a", "")].into_iter();
-    Asr::merge(&mut records, dir.path()).expect("a merge");
+    let section = json!({"manifest": "wav.scp", "model": "."});
+    let merge = |records| merge_all::<Asr>(&section, records, dir.path());
+    merge([record("b", "MARCH THIRD"), record("a", "")]).expect("a merge");
     let text = fs::read_to_string(dir.path().join("text")).expect("a text");
     assert_eq!(text, "b MARCH THIRD\na\n");
-    let mut broken = [record("c", "x"), Record::new(json!({"utt_id": "d"}))].into_iter();
-    Asr::merge(&mut broken, dir.path()).expect_err("a record without text");
+    let broken = [record("c", "x"), Record::new(json!({"utt_id": "d"}))];
+    merge(broken).expect_err("a record without text");
     assert_eq!(fs::read_to_string(dir.path().join("text")).expect("a text"), text);
 }
 
 #[test]
 fn inputs_follow_the_files() {
     let (folder, provider) = recipe(&json!({}));
-    let before = provider.inputs().expect("files");
-    let names: Vec<_> = before["model"].as_object().expect("files").keys().collect();
-    let expected = ["config.json", "generation_config.json", "tokenizer.json", "model.safetensors"];
-    assert_eq!(names, expected);
+    let inputs =
+        |provider: &AsrProvider| EnvironmentProvider::inputs(provider).expect("files").value();
+    let before = inputs(&provider);
+    let names: Vec<_> = before.as_object().expect("files").keys().collect();
+    let model = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];
+    let model = model.map(|name| format!("model/{name}"));
+    assert_eq!(
+        names,
+        ["manifest"].into_iter().chain(model.iter().map(String::as_str)).collect::<Vec<_>>()
+    );
     fs::remove_file(folder.path().join("generation_config.json")).expect("a file");
     let vad = vad(&folder, &[json!({"utt_id": "utt1", "segments": []})]);
     let sum = sha256(&vad).expect("a file");
-    let after = AsrProvider { vad: Some(vad), ..provider }.inputs().expect("files");
+    let after = inputs(&AsrProvider { vad: Some(vad), ..provider });
     assert_eq!(after["vad"], sum);
-    assert_eq!(after["model"]["config.json"], before["model"]["config.json"]);
-    assert!(after["model"].get("generation_config.json").is_none());
+    assert_eq!(after["model/config.json"], before["model/config.json"]);
+    assert!(after.get("model/generation_config.json").is_none());
 }
 
 #[test]

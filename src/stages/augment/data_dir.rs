@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::collect::write_own;
 use crate::lines::read_text;
-use crate::{Record, checksum};
+use crate::{Inputs, Record};
 
 /// What stands beside the manifest about its utterances.
 pub(super) struct Beside {
@@ -28,15 +28,12 @@ impl Beside {
         Ok(Self { text: text?, utt2spk: utt2spk?, utt2uniq: utt2uniq? })
     }
 
-    /// The checksums of those that are there.
-    pub(super) fn add_inputs(manifest: &Path, inputs: &mut Value) -> Result<()> {
-        for table in TABLES {
+    /// Those that are there.
+    pub(super) fn inputs(manifest: &Path) -> Result<Inputs> {
+        TABLES.into_iter().try_fold(Inputs::default(), |inputs, table| {
             let path = beside(manifest, table);
-            if path.is_file() {
-                inputs[table] = checksum::sha256(&path)?.into();
-            }
-        }
-        Ok(())
+            inputs.file(table, path.is_file().then_some(path.as_path()))
+        })
     }
 }
 
@@ -147,6 +144,8 @@ fn write_table<'a>(
 mod tests {
     use std::fs;
 
+    use serde_json::Value;
+
     use super::*;
 
     fn merged(records: &[Value]) -> (tempfile::TempDir, impl Fn(&str) -> String + use<>) {
@@ -198,14 +197,12 @@ mod tests {
     fn tables_beside_the_manifest() {
         let dir = tempfile::tempdir().expect("a directory");
         let manifest = dir.path().join("wav.scp");
-        let mut inputs = json!({});
         assert!(Beside::read(&manifest).expect("no tables").text.is_empty());
-        Beside::add_inputs(&manifest, &mut inputs).expect("no tables");
-        assert_eq!(inputs, json!({}));
+        assert_eq!(Beside::inputs(&manifest).expect("no tables"), Inputs::default());
         fs::write(dir.path().join("text"), "a  YES  SIR \nb\n\n").expect("a file");
         let text = Beside::read(&manifest).expect("a table").text;
         assert_eq!((text["a"].as_str(), text["b"].as_str(), text.len()), ("YES  SIR", "", 2));
-        Beside::add_inputs(&manifest, &mut inputs).expect("a table");
-        assert_eq!(inputs["text"], checksum::sha256_bytes(b"a  YES  SIR \nb\n\n"));
+        let expected = Inputs::default().bytes("text", b"a  YES  SIR \nb\n\n");
+        assert_eq!(Beside::inputs(&manifest).expect("a table"), expected);
     }
 }

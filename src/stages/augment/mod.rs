@@ -10,11 +10,10 @@ mod sounds;
 mod tests;
 mod variants;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use self::data_dir::Beside;
 use self::draws::Draws;
@@ -22,9 +21,9 @@ use self::parameters::{DbRange, Factors};
 use self::sounds::Sounds;
 use self::variants::Variants;
 use super::arrays::file_name;
-use crate::speech::Source;
+use crate::speech::Utterances;
 use crate::speech::pcm::{self, Format};
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
 
 /// The parameters of `augment`, the section of that name. Names are those of ESPnet.
 #[derive(Debug, Clone, Deserialize)]
@@ -81,15 +80,6 @@ mod default {
 }
 
 impl AugmentProvider {
-    fn source(&self) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate: self.sample_rate,
-        }
-    }
-
     /// Whether items differ in more than their speed.
     fn draws(&self) -> bool {
         self.rir_scp.is_some() || self.noise_scp.is_some()
@@ -118,6 +108,7 @@ impl AugmentProvider {
 
 /// What is added to speech, and how it is written.
 pub struct Model {
+    sample_rate: u32,
     seed: u64,
     rirs: Option<Sounds>,
     noises: Option<Sounds>,
@@ -132,7 +123,8 @@ impl InferenceProvider for AugmentProvider {
 
     fn build_dataset(&self) -> Result<Variants> {
         let factors = self.speed_perturb_factors.clone().unwrap_or_default();
-        Variants::new(self.source().utterances()?, factors.0, self.draws().then_some(self.copies))
+        let utterances = Utterances::read(&self.manifest, self.segments.as_deref(), self.channel)?;
+        Variants::new(utterances, factors.0, self.draws().then_some(self.copies))
     }
 
     fn build_model(&self) -> Result<Model> {
@@ -140,6 +132,7 @@ impl InferenceProvider for AugmentProvider {
             scp.as_ref().map(|scp| Sounds::read(scp, self.sample_rate, prob)).transpose()
         };
         Ok(Model {
+            sample_rate: self.sample_rate,
             seed: self.seed,
             rirs: sounds(&self.rir_scp, self.rir_apply_prob)?,
             noises: sounds(&self.noise_scp, self.noise_apply_prob)?,
@@ -154,12 +147,11 @@ impl InferenceProvider for AugmentProvider {
         self.build_model().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let mut inputs = self.source().inputs()?;
-        Beside::add_inputs(&self.manifest, &mut inputs)?;
+    fn inputs(&self) -> Result<Inputs> {
+        let mut inputs = Beside::inputs(&self.manifest)?;
         for (name, scp) in [("rir_scp", &self.rir_scp), ("noise_scp", &self.noise_scp)] {
             if let Some(scp) = scp {
-                inputs[name] = sounds::inputs(scp)?;
+                inputs = inputs.bytes(name, sounds::inventory(scp)?.as_bytes());
             }
         }
         Ok(inputs)
@@ -225,9 +217,9 @@ impl Runner for Augment {
     type Provider = AugmentProvider;
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
-        let Model { seed, rirs, noises, noise_db_range, format, beside } = &env.model;
+        let Model { sample_rate, seed, rirs, noises, noise_db_range, format, beside } = &env.model;
         let variant = env.dataset.get(idx)?;
-        let mut samples = env.dataset.samples(&variant)?;
+        let mut samples = env.dataset.samples(&variant, *sample_rate)?;
         let draws = Draws::new(*seed, &variant.id);
         let (mut rir, mut noise, mut snr) = (None, None, None);
         let rirs = rirs.as_ref().filter(|rirs| rirs.apply("rir", &draws));
@@ -248,14 +240,14 @@ impl Runner for Augment {
         let gain = pcm::gain_within_scale(&samples);
         samples.iter_mut().for_each(|sample| *sample *= gain);
 
-        let (source, rate) = (variant.source.id.as_str(), env.dataset.sample_rate());
+        let source = variant.source.id.as_str();
         let prefix = variant.factor.prefix();
         let item = Item {
             utt_id: &variant.id,
             source: beside.utt2uniq.get(source).map_or(source, String::as_str),
             speaker: beside.utt2spk.get(source).map(|speaker| format!("{prefix}{speaker}")),
             text: beside.text.get(source).map(String::as_str),
-            duration: samples.len() as f64 / f64::from(rate),
+            duration: samples.len() as f64 / f64::from(*sample_rate),
             speed: variant.factor.value,
             rir,
             noise,
@@ -263,16 +255,11 @@ impl Runner for Augment {
             gain,
         };
         let file = format!("{}.{}", file_name(&variant.id), format.extension());
-        let bytes = format.encode(&pcm::quantise(&samples), rate)?;
+        let bytes = format.encode(&pcm::quantise(&samples), *sample_rate)?;
         Ok(Record::new(item)?.file("wav", &file, bytes))
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        let variant = env.dataset.get(idx).ok()?;
-        Some(format!("{} ({})", variant.id, variant.source.path.display()))
-    }
-
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        data_dir::write(records, output_dir)
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        data_dir::write(run.records, run.output_dir)
     }
 }

@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
 
 use super::draws::Draws;
 use crate::Dataset;
-use crate::checksum;
+use crate::lines::read_text;
+use crate::speech::Utterances;
 use crate::speech::audio::{self, Span};
 use crate::speech::power::power;
-use crate::speech::{Source, Utterances};
 
 /// Where a piece of noise has no sound, another is drawn; so many are tried.
 const ATTEMPTS: u32 = 10;
@@ -19,6 +18,7 @@ const ATTEMPTS: u32 = 10;
 /// What an scp file lists, and how often one of it is wanted.
 pub(super) struct Sounds {
     list: Utterances,
+    sample_rate: u32,
     apply_prob: f64,
 }
 
@@ -32,8 +32,7 @@ impl Sounds {
     /// Reads the list; of files with several channels the first is taken, since microphones of one
     /// room do not add up.
     pub(super) fn read(scp: &Path, sample_rate: u32, apply_prob: f64) -> Result<Self> {
-        let list = source(scp, sample_rate).utterances()?;
-        Ok(Self { list, apply_prob })
+        Ok(Self { list: list(scp)?, sample_rate, apply_prob })
     }
 
     /// Whether an item shall have one.
@@ -44,7 +43,8 @@ impl Sounds {
     /// One of the room impulse responses.
     pub(super) fn rir(&self, draws: &Draws) -> Result<Sound<'_>> {
         let idx = draws.below("rir", self.list.len());
-        let samples = self.list.audio(idx)?.samples.into_iter().map(f64::from).collect();
+        let samples =
+            self.list.audio(idx, self.sample_rate)?.samples.into_iter().map(f64::from).collect();
         Ok(Sound { id: &self.list.get(idx)?.id, samples })
     }
 
@@ -68,7 +68,7 @@ impl Sounds {
         let span = self.list.get(idx)?.span;
         let file = self.list.header(idx)?;
         let (start, end) = audio::frames(span, file.sample_rate)?;
-        let rates = f64::from(file.sample_rate) / f64::from(self.list.sample_rate());
+        let rates = f64::from(file.sample_rate) / f64::from(self.sample_rate);
         let needed = (length as f64 * rates).ceil() as u64;
         let spare =
             file.total_frames.and_then(|frames| end.min(frames).checked_sub(start + needed));
@@ -78,10 +78,10 @@ impl Sounds {
                 let start = start + (place * (spare + 1) as f64) as u64;
                 let seconds = |frame: u64| frame as f64 / f64::from(file.sample_rate);
                 let span = Span { start: seconds(start), end: Some(seconds(start + needed)) };
-                (self.list.part(idx, span)?, 0)
+                (self.list.part(idx, span, self.sample_rate)?, 0)
             }
             None => {
-                let audio = self.list.audio(idx)?;
+                let audio = self.list.audio(idx, self.sample_rate)?;
                 let first = (place * audio.samples.len() as f64) as usize;
                 (audio, first)
             }
@@ -92,21 +92,19 @@ impl Sounds {
 
 /// What results depend on: the list, and the sizes of its files. Checksums of tens of gigabytes
 /// would be read before every run.
-pub(super) fn inputs(scp: &Path) -> Result<Value> {
-    let list = source(scp, 0).utterances()?;
-    let mut sizes = String::new();
-    for (sound, path) in list.files() {
+pub(super) fn inventory(scp: &Path) -> Result<String> {
+    let mut sizes = read_text(scp)?;
+    for (sound, path) in list(scp)?.files() {
         let size = fs::metadata(&path)
             .with_context(|| format!("{}: `{}`: {}", scp.display(), sound.id, path.display()))?
             .len();
         sizes += &format!("{} {size}\n", sound.id);
     }
-    let sizes = checksum::sha256_bytes(sizes.as_bytes());
-    Ok(json!({"list": checksum::sha256(scp)?, "sizes": sizes}))
+    Ok(sizes)
 }
 
-fn source(scp: &Path, sample_rate: u32) -> Source<'_> {
-    Source { manifest: scp, segments: None, channel: Some(0), sample_rate }
+fn list(scp: &Path) -> Result<Utterances> {
+    Utterances::read(scp, None, Some(0))
 }
 
 #[cfg(test)]
@@ -173,13 +171,14 @@ mod tests {
     fn inputs_follow_list_and_sizes() {
         let (dir, _sounds) = counting(16_000, 1000, "");
         let scp = dir.path().join("noise.scp");
-        let before = inputs(&scp).expect("files");
+        let before = inventory(&scp).expect("files");
         fs::write(dir.path().join("a.wav"), wav(&[1, 2], 16_000, 1)).expect("a file");
-        let after = inputs(&scp).expect("files");
-        assert_eq!(before["list"], after["list"]);
-        assert_ne!(before["sizes"], after["sizes"]);
+        assert_ne!(before, inventory(&scp).expect("files"));
+        fs::write(&scp, "a  a.wav\n").expect("a file");
+        fs::write(dir.path().join("a.wav"), wav(&vec![0; 1000], 16_000, 1)).expect("a file");
+        assert_ne!(before, inventory(&scp).expect("files"));
         fs::remove_file(dir.path().join("a.wav")).expect("removes");
-        let error = format!("{:#}", inputs(&scp).expect_err("no file"));
+        let error = format!("{:#}", inventory(&scp).expect_err("no file"));
         assert!(error.ends_with("noise.scp: `a`: a.wav: No such file or directory (os error 2)"));
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use anyhow::{Context, Result, bail};
 
 use super::parameters::Factor;
-use crate::Dataset;
 use crate::speech::resample::change_rate;
 use crate::speech::{Utterance, Utterances};
+use crate::{Dataset, Inputs};
 
 /// Item `(utterance * factors + factor) * copies + copy`.
 pub struct Variants {
@@ -66,8 +66,8 @@ impl Variants {
     }
 
     /// The variant's audio at its speed, as sox's `speed` has it: pitch and tempo change together.
-    pub(super) fn samples(&self, variant: &Variant<'_>) -> Result<Vec<f64>> {
-        let audio = self.utterances.audio(variant.utterance)?;
+    pub(super) fn samples(&self, variant: &Variant<'_>, sample_rate: u32) -> Result<Vec<f64>> {
+        let audio = self.utterances.audio(variant.utterance, sample_rate)?;
         if audio.samples.is_empty() {
             bail!("the utterance has no samples");
         }
@@ -78,11 +78,6 @@ impl Variants {
         // Played at 0.9 of its rate, and brought back to the rate.
         change_rate(&samples, variant.factor.thousandths as usize, 1000)
             .with_context(|| format!("cannot change the speed by {}", variant.factor.value))
-    }
-
-    /// Hz.
-    pub(super) fn sample_rate(&self) -> u32 {
-        self.utterances.sample_rate()
     }
 }
 
@@ -101,6 +96,15 @@ impl Dataset for Variants {
         });
         Some(variants.collect())
     }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        let variant = self.get(idx).ok()?;
+        Some(format!("{} ({})", variant.id, variant.source.path.display()))
+    }
+
+    fn inputs(&self) -> Inputs {
+        self.utterances.inputs()
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +113,6 @@ mod tests {
 
     use super::super::parameters::Factors;
     use super::*;
-    use crate::speech::Source;
     use crate::speech::testing::{sine, wav, write};
 
     fn variants(
@@ -122,10 +125,8 @@ mod tests {
         let line =
             |id: &str| format!("{{\"utt_id\": {id:?}, \"path\": \"a.wav\", \"duration\": 1}}\n");
         fs::write(&manifest, ids.split('|').map(line).collect::<String>()).expect("a file");
-        let source =
-            Source { manifest: &manifest, segments: None, channel: None, sample_rate: 16000 };
         let Factors(factors) = serde_json::from_value(factors.into()).expect("factors");
-        Ok((dir, Variants::new(source.utterances()?, factors, copies)?))
+        Ok((dir, Variants::new(Utterances::read(&manifest, None, None)?, factors, copies)?))
     }
 
     #[test]
@@ -161,7 +162,7 @@ mod tests {
         let (_dir, found) = variants("a", "0.9 1 1.25", None).expect("variants");
         let lengths = [(0, 17778, 396.0), (1, 16000, 440.0), (2, 12800, 550.0)];
         for (idx, length, hertz) in lengths {
-            let samples = found.samples(&found.get(idx).expect("an item")).expect("audio");
+            let samples = found.samples(&found.get(idx).expect("an item"), 16_000).expect("audio");
             assert_eq!(samples.len(), length);
             let step = std::f64::consts::TAU * hertz / 16000.0;
             for (at, sample) in samples.iter().enumerate().take(length - 1500).skip(1500) {

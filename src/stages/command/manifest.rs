@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+use crate::inputs::Inputs;
 use crate::lines::read_text;
 
 /// What the column with the item's name may be called; else the first one is it.
@@ -78,6 +79,11 @@ impl Manifest {
         manifest.id = manifest.id_column()?;
         manifest.check()?;
         Ok(manifest)
+    }
+
+    /// What it was read from.
+    pub(in crate::stages) fn inputs(&self) -> Inputs {
+        Inputs::default().bytes("manifest", self.text.as_bytes())
     }
 
     fn id_column(&self) -> Result<String> {

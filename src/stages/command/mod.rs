@@ -5,21 +5,21 @@ pub(super) mod manifest;
 mod stream;
 mod template;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::computer::LoadedEnv;
 use crate::computer::{Computer, InProcess, Workplace};
 use crate::indices::Indices;
+use crate::inputs::Inputs;
 use crate::launch::is_there;
 use crate::names;
 use crate::record::Record;
-use crate::sha256;
 use crate::stage::{LoadedStage, ParamError, read_params};
 
 use each::Each;
@@ -140,7 +140,7 @@ impl LoadedStage for Command {
     }
 
     fn inputs(&self) -> Result<Value> {
-        Ok(json!({"manifest": sha256(&self.params.manifest)?}))
+        Ok(self.manifest()?.inputs().value())
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
@@ -150,12 +150,6 @@ impl LoadedStage for Command {
                 there(program)?;
             }
             let manifest = self.manifest()?.clone();
-            if self.inputs()? != *place.inputs {
-                let path = self.params.manifest.display();
-                bail!(
-                    "{path} is not what it was when the run was planned; its items may be others"
-                );
-            }
             let programs: Box<dyn Programs> = match self.params.mode {
                 Mode::Each => Box::new(Each::new(&self.params, timeout)?),
                 Mode::Stream => Box::new(Stream::new(&self.params, timeout)?),
@@ -163,14 +157,6 @@ impl LoadedStage for Command {
             Ok(Box::new(Env { manifest, programs }) as Box<dyn LoadedEnv>)
         };
         Ok(Box::new(InProcess::build(build, place)?.of_programs()))
-    }
-
-    fn merge(
-        &self,
-        _records: &mut dyn Iterator<Item = Result<Record>>,
-        _output_dir: &Path,
-    ) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -236,6 +222,10 @@ impl LoadedEnv for Env {
 
     fn item_name(&self, idx: u64) -> Option<String> {
         self.item(idx).ok().map(|item| item.id)
+    }
+
+    fn inputs(&self) -> Inputs {
+        self.manifest.inputs()
     }
 }
 

@@ -6,15 +6,13 @@ mod trials;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::checksum::sha256;
 use crate::collect::write_own;
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
 use detection::{equal_error_rate, min_dcf, points};
 use embeddings::Embeddings;
 use trials::Trials;
@@ -57,10 +55,13 @@ impl InferenceProvider for CosineScoreProvider {
         self.build_model().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
+    fn inputs(&self) -> Result<Inputs> {
         let Sides { enroll, test } = self.build_model()?;
-        let test = test.as_ref().map(Embeddings::checksum);
-        Ok(json!({"trials": sha256(&self.trials)?, "enroll": enroll.checksum(), "test": test}))
+        let inputs = Inputs::default().bytes("enroll", &enroll.bytes());
+        Ok(match test {
+            Some(test) => inputs.bytes("test", &test.bytes()),
+            None => inputs,
+        })
     }
 }
 
@@ -120,16 +121,11 @@ impl Runner for CosineScore {
         Record::new(Item { enroll, test, score, target: trial.target })
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        let trial = env.dataset.get(idx).ok()?;
-        Some(format!("{} {}", trial.enroll, trial.test))
-    }
-
     /// Writes `scores`, lines of `ENROLL TEST SCORE`, and, where trials are labelled, `metrics.json`.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
         let mut labelled = Vec::new();
-        write_own(&output_dir.join("scores"), |scores| {
-            for record in records {
+        write_own(&run.output_dir.join("scores"), |scores| {
+            for record in run.records {
                 let record = record?;
                 let (enroll, test): (String, String) = (record.get("enroll")?, record.get("test")?);
                 let score = record.get("score")?;
@@ -142,7 +138,7 @@ impl Runner for CosineScore {
             return Ok(());
         }
         let metrics = serde_json::to_string(&Metrics::of(labelled))?;
-        write_own(&output_dir.join("metrics.json"), |file| Ok(writeln!(file, "{metrics}")?))
+        write_own(&run.output_dir.join("metrics.json"), |file| Ok(writeln!(file, "{metrics}")?))
     }
 }
 

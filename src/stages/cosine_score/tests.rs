@@ -1,10 +1,12 @@
 use std::fs;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::EnvironmentProvider;
 use crate::speech::{ark, npy};
+use crate::stage::merge_all;
 
 fn provider() -> (TempDir, CosineScoreProvider) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -47,7 +49,7 @@ fn scores_of_two_sides_and_what_has_none() {
         let error = CosineScore::forward(idx, &env).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");
     }
-    assert_eq!(CosineScore::item_name(1, &env).as_deref(), Some("b t"));
+    assert_eq!(CosineScoreProvider::item_name(1, &env).as_deref(), Some("b t"));
 }
 
 #[test]
@@ -58,6 +60,7 @@ fn embeddings_that_change_are_other_inputs() {
     // The scp stays as it was.
     fs::write(dir.path().join("t.npy"), npy::float32(&[0.1, -5.0], &[2])).expect("writes");
     let after = InferenceProvider::inputs(&provider).expect("files");
+    let [before, after] = [before.value(), after.value()];
     assert_eq!(before["enroll"], after["enroll"]);
     assert_ne!(before["test"], after["test"]);
 }
@@ -84,8 +87,8 @@ fn merge_tells_scores_and_rates() {
             let (enroll, test) = ("a".to_owned(), "b".to_owned());
             Record::new(Item { enroll, test, score: *score, target: *target })
         };
-        let records = &mut items.iter().map(record);
-        CosineScore::merge(records, dir.path()).expect("merges");
+        let section = json!({"trials": "trials", "enroll": "embedding.scp"});
+        merge_all::<CosineScore>(&section, items.iter().map(record), dir.path()).expect("merges");
         fs::read_to_string(dir.path().join("scores")).expect("scores")
     };
     let metrics = || {

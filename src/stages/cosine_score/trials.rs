@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::Dataset;
 use crate::lines::read_text;
+use crate::{Dataset, Inputs};
 
 /// Whether two utterances have one speaker.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,10 @@ pub(super) struct Trial {
 }
 
 /// The lines of a trial list.
-pub struct Trials(Vec<Trial>);
+pub struct Trials {
+    trials: Vec<Trial>,
+    inputs: Inputs,
+}
 
 impl Trials {
     /// Reads lines of `ENROLL TEST` or `ENROLL TEST target|nontarget`.
@@ -36,18 +39,27 @@ impl Trials {
         if trials.is_empty() {
             bail!("{}: no trials", path.display());
         }
-        Ok(Self(trials))
+        Ok(Self { trials, inputs: Inputs::default().bytes("trials", text.as_bytes()) })
     }
 
     pub(super) fn get(&self, idx: u64) -> Result<&Trial> {
-        let trial = usize::try_from(idx).ok().and_then(|idx| self.0.get(idx));
-        trial.with_context(|| format!("no trial {idx}: the list has {}", self.0.len()))
+        let trial = usize::try_from(idx).ok().and_then(|idx| self.trials.get(idx));
+        trial.with_context(|| format!("no trial {idx}: the list has {}", self.trials.len()))
     }
 }
 
 impl Dataset for Trials {
     fn len(&self) -> u64 {
-        self.0.len() as u64
+        self.trials.len() as u64
+    }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        let trial = self.get(idx).ok()?;
+        Some(format!("{} {}", trial.enroll, trial.test))
+    }
+
+    fn inputs(&self) -> Inputs {
+        self.inputs.clone()
     }
 }
 

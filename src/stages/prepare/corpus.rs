@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::PrepareProvider;
 use super::tables::{Table, rows, spk2utt};
-use crate::Dataset;
 use crate::speech::Utterance;
 use crate::speech::fault::Fault;
-use crate::speech::manifest::{self, Entry};
+use crate::speech::manifest::{self, Entry, Listed};
+use crate::{Dataset, Inputs};
 
 /// One item, as far as it is known without its audio.
 #[derive(Default)]
@@ -34,6 +34,7 @@ pub(super) struct Item {
 /// All items.
 pub struct Corpus {
     items: Vec<Item>,
+    inputs: Inputs,
     /// Where the manifest is.
     pub(super) folder: PathBuf,
 }
@@ -51,7 +52,7 @@ impl Corpus {
         let utt2spk = utt2spk.map(Table::read).transpose()?.flatten();
         let spk2utt = spk2utt_path.map(spk2utt).transpose()?.flatten();
         let mut rows = rows(&manifest)?;
-        let entries = manifest::list(&manifest, params.segments.as_deref())?;
+        let Listed { entries, inputs } = manifest::list(&manifest, params.segments.as_deref())?;
         let need_text = params
             .require_text
             .unwrap_or_else(|| text.is_some() || rows.values().any(|row| row.contains_key("text")));
@@ -74,7 +75,7 @@ impl Corpus {
             items.extend(orphans.map(|(key, line)| Item::without_audio(key, &table.path, *line)));
         }
         let folder = manifest.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self { items, folder })
+        Ok(Self { items, inputs, folder })
     }
 
     pub(super) fn get(&self, idx: u64) -> Result<&Item> {
@@ -95,6 +96,15 @@ impl Dataset for Corpus {
             None => Some(0.0),
         };
         self.items.iter().map(cost).collect()
+    }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        Some(self.get(idx).ok()?.name.clone())
+    }
+
+    /// The manifest and its segments, as they were read.
+    fn inputs(&self) -> Inputs {
+        self.inputs.clone()
     }
 }
 

@@ -9,17 +9,14 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use crate::checksum::sha256;
 use crate::speech::audio::Span;
 use crate::speech::locate;
-use crate::speech::manifest::segments_beside;
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
 use check::look_at;
 use corpus::Corpus;
 use good::Good;
@@ -92,15 +89,11 @@ impl InferenceProvider for PrepareProvider {
         Ok(())
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let manifest = self.manifest();
-        let mut inputs = json!({"manifest": sha256(&manifest)?});
-        let segments = self.segments.clone().or_else(|| segments_beside(&manifest));
-        let tables = ["text", "utt2spk", "spk2utt"].into_iter().zip(self.tables());
-        for (name, path) in tables.chain([("segments", segments)]) {
-            if let Some(path) = path.filter(|path| path.is_file()) {
-                inputs[name] = sha256(&path)?.into();
-            }
+    fn inputs(&self) -> Result<Inputs> {
+        let mut inputs = Inputs::default();
+        for path in self.tables().into_iter().flatten().filter(|path| path.is_file()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            inputs = inputs.file(&name, path.as_path())?;
         }
         Ok(inputs)
     }
@@ -181,21 +174,17 @@ impl Runner for Prepare {
         })
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        Some(env.dataset.get(idx).ok()?.name.clone())
-    }
-
     /// Writes `data/`, with the good utterances, and `report.json` and `report.txt`.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
         let good = |record: Result<Record>| -> Result<Good> {
             let mut good: Good = serde_json::from_str(record?.json())?;
             good.more.shift_remove("idx");
             Ok(good)
         };
-        let mut all: Vec<Good> = records.map(good).collect::<Result<_>>()?;
+        let mut all: Vec<Good> = run.records.map(good).collect::<Result<_>>()?;
         // As `LC_ALL=C sort`.
         all.sort_by(|a, b| a.utt_id.cmp(&b.utt_id));
-        data_dir::write(&all, output_dir)?;
-        report::write(&all, output_dir)
+        data_dir::write(&all, run.output_dir)?;
+        report::write(&all, run.failed, run.output_dir)
     }
 }

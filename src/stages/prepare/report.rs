@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::good::Good;
-use crate::collect::{failed, write_own};
+use crate::collect::write_own;
 use crate::item_error::{ErrorKind, ItemError};
 use crate::speech::fault::Fault;
 
@@ -23,11 +23,10 @@ const EXAMPLES: usize = 5;
 /// A kind of fault or warning: how often, and for example where.
 type Kinds = BTreeMap<String, (u64, Vec<String>)>;
 
-/// Writes both files. `all` are the good ones; those that are not are in `errors.jsonl`.
-pub(super) fn write(all: &[Good], output_dir: &Path) -> Result<()> {
-    let broken = failed(output_dir)?;
+/// Writes both files. `all` are the good ones.
+pub(super) fn write(all: &[Good], broken: &[ItemError], output_dir: &Path) -> Result<()> {
     let (mut faults, mut warnings) = (Kinds::new(), Kinds::new());
-    for error in &broken {
+    for error in broken {
         let name = error.item.clone().unwrap_or_else(|| format!("item {}", error.idx));
         kinds_of(error).into_iter().for_each(|kind| count(&mut faults, kind, &name));
     }
@@ -37,7 +36,8 @@ pub(super) fn write(all: &[Good], output_dir: &Path) -> Result<()> {
     let report = json!({
         "good": all.len(),
         "broken": broken.len(),
-        "seconds": all.iter().map(|good| good.duration).sum::<f64>(),
+        // The sum of nothing is -0 otherwise.
+        "seconds": all.iter().map(|good| good.duration).fold(0.0, |sum, seconds| sum + seconds),
         "speakers": tally(all, |good| good.speaker.clone()).len(),
         "recordings": tally(all, |good| good.recording.clone()).len(),
         "sample_rates": tally(all, |good| Some(good.sample_rate)),
@@ -106,10 +106,30 @@ fn durations(all: &[Good]) -> Value {
     })
 }
 
-fn text(report: &Value, faults: &Kinds, warnings: &Kinds) -> String {
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_default()
+}
+
+fn durations_text(durations: &Value) -> String {
     const BAR: f64 = 40.0;
+    let mut text = "\nseconds\n".to_owned();
+    for name in ["shortest", "median", "mean", "longest"] {
+        let _ = writeln!(text, "  {name:24} {:8.2}", number(&durations[name]));
+    }
+    let bins = durations["histogram"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let most = bins.iter().map(|bin| number(&bin["count"])).fold(1.0, f64::max);
+    let last = bins.iter().rposition(|bin| bin["count"] != 0).map_or(0, |last| last + 1);
+    for bin in &bins[..last] {
+        let to = bin["to"].as_f64().map_or("…".to_owned(), |to| to.to_string());
+        let bar = "#".repeat((BAR * number(&bin["count"]) / most).ceil() as usize);
+        let range = format!("{} to {to}", number(&bin["from"]));
+        let _ = writeln!(text, "{}", format!("  {range:24} {:>8} {bar}", bin["count"]).trim_end());
+    }
+    text
+}
+
+fn text(report: &Value, faults: &Kinds, warnings: &Kinds) -> String {
     let mut text = String::new();
-    let number = |value: &Value| value.as_f64().unwrap_or_default();
     let (good, broken, seconds) = (&report["good"], &report["broken"], number(&report["seconds"]));
     let hours = seconds / 3600.0;
     let _ = writeln!(text, "{good} good, {broken} broken; {seconds:.1} s, {hours:.2} hours");
@@ -122,19 +142,8 @@ fn text(report: &Value, faults: &Kinds, warnings: &Kinds) -> String {
     for name in ["speakers", "recordings"].into_iter().filter(|name| report[*name] != 0) {
         let _ = writeln!(text, "  {name:24} {:>8}", report[name]);
     }
-    let durations = &report["durations"];
-    let _ = writeln!(text, "\nseconds");
-    for name in ["shortest", "median", "mean", "longest"] {
-        let _ = writeln!(text, "  {name:24} {:8.2}", number(&durations[name]));
-    }
-    let bins = durations["histogram"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let most = bins.iter().map(|bin| number(&bin["count"])).fold(1.0, f64::max);
-    let last = bins.iter().rposition(|bin| bin["count"] != 0).map_or(0, |last| last + 1);
-    for bin in &bins[..last] {
-        let to = bin["to"].as_f64().map_or("…".to_owned(), |to| to.to_string());
-        let bar = "#".repeat((BAR * number(&bin["count"]) / most).ceil() as usize);
-        let range = format!("{} to {to}", number(&bin["from"]));
-        let _ = writeln!(text, "{}", format!("  {range:24} {:>8} {bar}", bin["count"]).trim_end());
+    if *good != 0 {
+        text += &durations_text(&report["durations"]);
     }
     for (title, kinds) in [("broken, see errors.jsonl", faults), ("good, but odd", warnings)] {
         if !kinds.is_empty() {

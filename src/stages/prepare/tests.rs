@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::speech::testing::{sine, wav};
-use crate::{Dataset, EnvironmentProvider};
+use crate::{Dataset, EnvironmentProvider, ErrorKind, ItemError};
 
 /// A folder with these files beside some audio.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -44,7 +44,7 @@ fn outcomes(folder: &Path, more: &Value) -> Vec<(String, Result<Value, String>)>
     let env = provider(folder, more).build_env_local().expect("a listing");
     let place = format!("{}/", folder.display());
     let outcome = |idx| {
-        let name = Prepare::item_name(idx, &env).expect("a name").replace(&place, "");
+        let name = PrepareProvider::item_name(idx, &env).expect("a name").replace(&place, "");
         let json = |record: Record| {
             let json = record.json().replace(&place, "");
             serde_json::from_str(&json).expect("JSON")
@@ -203,8 +203,9 @@ fn rows_of_manifests_are_kept() {
 
 /// Merges what is good, as after a run.
 fn merge(folder: &Path, more: &Value) -> Result<()> {
-    let env = provider(folder, more).build_env_local()?;
-    let mut failed = String::new();
+    let provider = &provider(folder, more);
+    let env = provider.build_env_local()?;
+    let mut failed = Vec::new();
     let mut records = Vec::new();
     for idx in 0..env.dataset.len() {
         match Prepare::forward(idx, &env) {
@@ -214,15 +215,14 @@ fn merge(folder: &Path, more: &Value) -> Result<()> {
                 records.push(crate::collect::parse_record(line.to_string().as_bytes()));
             }
             Err(error) => {
-                let item = Prepare::item_name(idx, &env);
-                let (kind, error) = ("error", error.to_string());
-                let line = json!({"idx": idx, "item": item, "kind": kind, "error": error});
-                failed += &format!("{line}\n");
+                let item = PrepareProvider::item_name(idx, &env);
+                let (kind, error) = (ErrorKind::Error, error.to_string());
+                failed.push(ItemError { idx, item, kind, error });
             }
         }
     }
-    fs::write(folder.join("errors.jsonl"), failed)?;
-    Prepare::merge(&mut records.into_iter(), folder)
+    let records = &mut records.into_iter();
+    Prepare::merge(CompleteRun { provider, records, failed: &failed, output_dir: folder })
 }
 
 #[test]

@@ -27,6 +27,7 @@ use self::part::Head;
 use crate::collect::write_own;
 use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
+use crate::item_error::ItemError;
 use crate::record::Record;
 use crate::run_dir::{RunDir, ShardState};
 use crate::spec::PYTHON_HOW;
@@ -185,16 +186,8 @@ fn from_here(path: &Path) -> &Path {
 }
 
 impl LoadedStage for Python {
-    fn validate(&self) -> Result<()> {
-        Ok(())
-    }
-
     fn num_items(&self, asked: Option<&Indices>) -> Result<u64> {
         Ok(self.lengths(asked)?.iter().sum())
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(None)
     }
 
     /// Workers read here which items are of which test set.
@@ -217,6 +210,7 @@ impl LoadedStage for Python {
     fn merge(
         &self,
         _records: &mut dyn Iterator<Item = Result<Record>>,
+        _failed: &[ItemError],
         output_dir: &Path,
     ) -> Result<()> {
         let run = RunDir::new(output_dir);

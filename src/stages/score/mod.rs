@@ -9,15 +9,13 @@ mod table;
 mod tests;
 mod texts;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::checksum::sha256;
 use crate::lines::read_text;
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
 use align::{Counts, align};
 use clean::{Case, Cleaner};
 use texts::{Pair, Pairs};
@@ -125,20 +123,14 @@ impl InferenceProvider for ScoreProvider {
         self.build_model().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let mut inputs = json!({"ref": sha256(&self.reference)?, "hyp": sha256(&self.hyp)?});
-        let others = [
-            ("ref_tokens", self.ref_tokens.clone()),
-            ("hyp_tokens", self.hyp_tokens.clone()),
-            ("utt2spk", self.utt2spk()),
-            ("nlsyms_txt", self.nlsyms_txt.clone()),
-        ];
-        for (name, path) in others {
-            if let Some(path) = path {
-                inputs[name] = sha256(&path)?.into();
-            }
-        }
-        Ok(inputs)
+    fn inputs(&self) -> Result<Inputs> {
+        Inputs::default()
+            .file("ref", self.reference.as_path())?
+            .file("hyp", self.hyp.as_path())?
+            .file("ref_tokens", self.ref_tokens.as_deref())?
+            .file("hyp_tokens", self.hyp_tokens.as_deref())?
+            .file("utt2spk", self.utt2spk().as_deref())?
+            .file("nlsyms_txt", self.nlsyms_txt.as_deref())
     }
 }
 
@@ -146,7 +138,7 @@ impl InferenceProvider for ScoreProvider {
 ///
 /// ```
 /// use espnet3_par::stages::Score;
-/// use espnet3_par::{EnvironmentProvider, Runner};
+/// use espnet3_par::{CompleteRun, EnvironmentProvider, Runner};
 /// use serde_json::json;
 ///
 /// # let folder = tempfile::tempdir()?;
@@ -156,12 +148,14 @@ impl InferenceProvider for ScoreProvider {
 /// type Provider = <Score as Runner>::Provider;
 /// // The section `score:` of a config.
 /// let section = json!({"ref": folder.join("text"), "hyp": folder.join("hyp")});
-/// let env = serde_json::from_value::<Provider>(section)?.build_env_local()?;
-/// let record = Score::forward(0, &env)?;
+/// let provider: Provider = serde_json::from_value(section)?;
+/// let record = Score::forward(0, &provider.build_env_local()?)?;
 /// assert_eq!(record.get::<String>("ref")?, "the cat sat ****");
 /// assert_eq!(record.get::<String>("hyp")?, "the bat sat down");
 ///
-/// Score::merge(&mut [Ok(record)].into_iter(), folder)?;
+/// let records = &mut [Ok(record)].into_iter();
+/// let run = CompleteRun { provider: &provider, records, failed: &[], output_dir: folder };
+/// Score::merge(run)?;
 /// let result = std::fs::read_to_string(folder.join("result.txt"))?;
 /// assert!(result.starts_with("%WER 66.67 [ 2 / 3, 1 ins, 0 del, 1 sub ]\n"));
 /// # Ok::<(), anyhow::Error>(())
@@ -219,12 +213,8 @@ impl Runner for Score {
         })
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        Some(env.dataset.get(idx)?.utt_id.clone())
-    }
-
     /// Writes `score.json` and `result.txt`.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        report::write(records, output_dir)
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        report::write(run)
     }
 }

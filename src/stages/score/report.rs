@@ -1,27 +1,24 @@
 //! What a run of `score` comes to: `score.json` for programs, `result.txt` for people.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
 
+use super::ScoreProvider;
 use super::table::Rate;
-use crate::Record;
-use crate::collect::{failed, write_own};
+use crate::CompleteRun;
+use crate::collect::write_own;
 
 /// A person does not read more names than these.
 const MOST_NAMES: usize = 10;
 
 /// Writes both files from all records.
-pub(super) fn write(
-    records: &mut dyn Iterator<Item = Result<Record>>,
-    output_dir: &Path,
-) -> Result<()> {
+pub(super) fn write(run: CompleteRun<'_, ScoreProvider>) -> Result<()> {
     let (mut utterances, mut missing) = (0_u64, Vec::new());
     let mut rates = [("WER", "Wrd"), ("CER", "Chr"), ("TER", "Tok")]
         .map(|(name, unit)| (name, unit, Rate::default()));
-    for record in records {
+    for record in run.records {
         let record = record?;
         let speaker: Option<String> = record.get("speaker").ok();
         for (name, _, rate) in &mut rates {
@@ -34,8 +31,7 @@ pub(super) fn write(
             missing.push(record.get::<String>("utt_id")?);
         }
     }
-    let failed: Vec<String> =
-        failed(output_dir)?.into_iter().filter_map(|error| error.item).collect();
+    let failed: Vec<_> = run.failed.iter().filter_map(|error| error.item.clone()).collect();
     let mut score = json!({"utterances": utterances, "missing": missing, "failed": failed});
     let mut result = String::new();
     for (name, unit, rate) in rates.iter().filter(|(_, _, rate)| !rate.is_empty()) {
@@ -51,8 +47,8 @@ pub(super) fn write(
         let (all, names) = (failed.len(), names(&failed));
         result += &format!("failed, not counted, see errors.jsonl: {all} ({names})\n");
     }
-    write_own(&output_dir.join("score.json"), |file| Ok(writeln!(file, "{score:#}")?))?;
-    write_own(&output_dir.join("result.txt"), |file| Ok(file.write_all(result.as_bytes())?))
+    write_own(&run.output_dir.join("score.json"), |file| Ok(writeln!(file, "{score:#}")?))?;
+    write_own(&run.output_dir.join("result.txt"), |file| Ok(file.write_all(result.as_bytes())?))
 }
 
 fn names(all: &[String]) -> String {

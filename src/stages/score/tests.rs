@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Dataset, EnvironmentProvider};
+use crate::{Dataset, EnvironmentProvider, ErrorKind, ItemError};
 
 /// A folder with these files, and the section that names `ref`, `hyp` and `more`.
 fn provider(files: &[(&str, &str)], more: &Value) -> (tempfile::TempDir, ScoreProvider) {
@@ -70,10 +70,15 @@ fn each_utterance_of_the_reference_is_a_record() {
     );
     assert_eq!(records[2]["wer"], counts(0, 0, 0, 1));
 
-    let errors = "{\"idx\":7,\"item\":\"c-1\",\"kind\":\"error\",\"error\":\"no hypothesis\"}\n";
-    fs::write(folder.path().join("errors.jsonl"), errors).expect("writes");
-    let mut all = records.iter().map(Record::new);
-    Score::merge(&mut all, folder.path()).expect("a merge");
+    let failed = ItemError {
+        idx: 7,
+        item: Some("c-1".to_owned()),
+        kind: ErrorKind::Error,
+        error: "no hypothesis".to_owned(),
+    };
+    let records = &mut records.iter().map(Record::new);
+    let (provider, failed, output_dir) = (&provider, &[failed], folder.path());
+    Score::merge(CompleteRun { provider, records, failed, output_dir }).expect("a merge");
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).expect("was written");
     let score: Value = serde_json::from_str(&read("score.json")).expect("JSON");
     assert_eq!(score["missing"], json!(["a-2"]));
@@ -107,9 +112,9 @@ fn fields_of_other_names_tokens_and_cleaning() {
     assert_eq!((&record["speaker"], &record["wer"]), (&json!("s"), &counts(2, 0, 0, 0)));
     assert_eq!(record["cer"], counts(11, 0, 0, 0));
     assert_eq!(record["ter"], counts(2, 1, 0, 1));
-    let inputs = InferenceProvider::inputs(&provider).expect("files");
+    let inputs = InferenceProvider::inputs(&provider).expect("files").value();
     let names: Vec<_> = inputs.as_object().expect("a mapping").keys().collect();
-    assert_eq!(names, ["ref", "hyp", "ref_tokens", "hyp_tokens", "nlsyms_txt"]);
+    assert_eq!(names, ["hyp", "hyp_tokens", "nlsyms_txt", "ref", "ref_tokens"]);
 }
 
 #[test]
@@ -118,7 +123,7 @@ fn missing_hypotheses_fail_where_that_is_asked_for() {
     let (_folder, provider) = provider(&files, &json!({"missing": "error"}));
     let env = provider.build_env_local().expect("an env");
     assert_eq!(Score::forward(0, &env).expect_err("has none").to_string(), "no hypothesis");
-    assert_eq!(Score::item_name(0, &env).as_deref(), Some("u1"));
+    assert_eq!(ScoreProvider::item_name(0, &env).as_deref(), Some("u1"));
     assert!(Score::forward(1, &env).is_ok());
     assert!(Score::forward(2, &env).is_err());
 }

@@ -74,6 +74,10 @@ impl Dataset for Pairs {
     fn len(&self) -> u64 {
         self.0.len() as u64
     }
+
+    fn item_name(&self, idx: u64) -> Option<String> {
+        Some(self.get(idx)?.utt_id.clone())
+    }
 }
 
 struct Text {

@@ -8,18 +8,17 @@ mod ge2e;
 mod speech;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::arrays::{Format, scp_line};
 use super::vad::speech::{self as vad_speech, Speech};
 use crate::checksum;
 use crate::collect::write_own;
-use crate::speech::{Source, Utterances};
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::speech::Utterances;
+use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
 use front_end::{MelSpectrogram, PARTIAL, SAMPLE_RATE, normalize_volume, partials};
 use ge2e::{DIM, Ge2e};
 
@@ -60,17 +59,6 @@ mod default {
     }
 }
 
-impl SpeakerEmbeddingProvider {
-    fn source(&self) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate: SAMPLE_RATE,
-        }
-    }
-}
-
 /// The network, and what is done to audio before.
 pub struct Model {
     mel: MelSpectrogram,
@@ -86,7 +74,7 @@ impl InferenceProvider for SpeakerEmbeddingProvider {
     type Model = Model;
 
     fn build_dataset(&self) -> Result<Utterances> {
-        self.source().utterances_for_scp()
+        Utterances::read_for_scp(&self.manifest, self.segments.as_deref(), self.channel)
     }
 
     fn build_model(&self) -> Result<Model> {
@@ -111,13 +99,8 @@ impl InferenceProvider for SpeakerEmbeddingProvider {
         self.build_model().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let mut inputs = self.source().inputs()?;
-        inputs["model"] = json!(checksum::sha256(&self.model)?);
-        if let Some(vad) = &self.vad {
-            inputs["vad"] = json!(checksum::sha256(vad)?);
-        }
-        Ok(inputs)
+    fn inputs(&self) -> Result<Inputs> {
+        Inputs::default().file("model", self.model.as_path())?.file("vad", self.vad.as_deref())
     }
 }
 
@@ -157,7 +140,7 @@ impl Runner for SpeakerEmbedding {
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
         let utt_id = &env.dataset.get(idx)?.id;
-        let audio = env.dataset.audio(idx)?;
+        let audio = env.dataset.audio(idx, SAMPLE_RATE)?;
         let duration = audio.duration();
         let model = &env.model;
         let mut samples = audio.samples;
@@ -174,15 +157,11 @@ impl Runner for SpeakerEmbedding {
         Ok(model.format.vector(record, "embedding", utt_id, &embedding))
     }
 
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        env.dataset.name(idx)
-    }
-
     /// Writes `embedding.scp`, as Kaldi has it of x-vectors.
-    fn merge(records: &mut dyn Iterator<Item = Result<Record>>, output_dir: &Path) -> Result<()> {
-        write_own(&output_dir.join("embedding.scp"), |scp| {
-            for record in records {
-                scp_line(scp, &record?, "embedding", output_dir)?;
+    fn merge(run: CompleteRun<'_, Self::Provider>) -> Result<()> {
+        write_own(&run.output_dir.join("embedding.scp"), |scp| {
+            for record in run.records {
+                scp_line(scp, &record?, "embedding", run.output_dir)?;
             }
             Ok(())
         })

@@ -1,12 +1,14 @@
 use std::io::{Seek, SeekFrom};
 
 use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::front_end::MELS;
 use super::*;
 use crate::EnvironmentProvider;
 use crate::speech::testing::{sine, wav, write};
+use crate::stage::merge_all;
 
 fn provider(more: &Value) -> (TempDir, SpeakerEmbeddingProvider) {
     let (dir, model) = write("ge2e.safetensors", &fake::ge2e());
@@ -67,7 +69,10 @@ fn records_of_any_length_of_audio() {
         let error = SpeakerEmbedding::forward(idx, &env).expect_err(expected).to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    assert_eq!(SpeakerEmbedding::item_name(2, &env).as_deref(), Some("silent (silent.wav)"));
+    assert_eq!(
+        SpeakerEmbeddingProvider::item_name(2, &env).as_deref(),
+        Some("silent (silent.wav)")
+    );
 }
 
 #[test]
@@ -127,7 +132,8 @@ fn merge_writes_an_scp_that_leads_to_the_vectors() {
     fs::write(dir.path().join(&file.name), &file.bytes).expect("writes");
     let place = format!("{}:{}", file.name, file.skip);
     let line = Record::new(json!({"utt_id": "a", "embedding": place}));
-    SpeakerEmbedding::merge(&mut [line].into_iter(), dir.path()).expect("merges");
+    let section = json!({"manifest": "wav.scp", "model": "ge2e.safetensors"});
+    merge_all::<SpeakerEmbedding>(&section, [line], dir.path()).expect("merges");
     let scp = fs::read_to_string(dir.path().join("embedding.scp")).expect("embedding.scp");
     let (path, offset) = scp
         .strip_prefix("a ")

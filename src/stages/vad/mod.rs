@@ -12,11 +12,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::checksum;
-use crate::speech::{Source, Utterances};
-use crate::{Env, InferenceProvider, Record, Runner};
+use crate::speech::Utterances;
+use crate::{Env, InferenceProvider, Inputs, Record, Runner};
 use silero::{SAMPLE_RATE, Silero};
 use timestamps::{Options, speech_timestamps};
 
@@ -72,15 +71,6 @@ mod default {
 }
 
 impl VadProvider {
-    fn source(&self) -> Source<'_> {
-        Source {
-            manifest: &self.manifest,
-            segments: self.segments.as_deref(),
-            channel: self.channel,
-            sample_rate: SAMPLE_RATE,
-        }
-    }
-
     fn options(&self) -> Result<Options> {
         let threshold = self.threshold;
         let neg_threshold = self.neg_threshold.unwrap_or((threshold - 0.15).max(0.01));
@@ -110,7 +100,7 @@ impl InferenceProvider for VadProvider {
     type Model = Model;
 
     fn build_dataset(&self) -> Result<Utterances> {
-        self.source().utterances()
+        Utterances::read(&self.manifest, self.segments.as_deref(), self.channel)
     }
 
     fn build_model(&self) -> Result<Model> {
@@ -128,10 +118,8 @@ impl InferenceProvider for VadProvider {
         self.build_model().map(drop)
     }
 
-    fn inputs(&self) -> Result<Value> {
-        let mut inputs = self.source().inputs()?;
-        inputs["model"] = json!(checksum::sha256(&self.model)?);
-        Ok(inputs)
+    fn inputs(&self) -> Result<Inputs> {
+        Inputs::default().file("model", self.model.as_path())
     }
 }
 
@@ -176,7 +164,7 @@ impl Runner for Vad {
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
         let utt_id = &env.dataset.get(idx)?.id;
-        let audio = env.dataset.audio(idx)?;
+        let audio = env.dataset.audio(idx, SAMPLE_RATE)?;
         let Model { silero, options, probabilities } = &env.model;
         let probs = silero.probabilities(&audio.samples)?;
         let seconds = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE);
@@ -189,14 +177,12 @@ impl Runner for Vad {
         let probs = probabilities.then(|| probs.iter().copied().map(rounded).collect());
         Record::new(Item { utt_id, duration: audio.duration(), segments, probs })
     }
-
-    fn item_name(idx: u64, env: &Env<Self>) -> Option<String> {
-        env.dataset.name(idx)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::EnvironmentProvider;
     use crate::speech::testing::{sine, wav, write};
@@ -228,7 +214,7 @@ mod tests {
             assert_eq!(record.get::<f64>("duration").expect("a duration"), duration);
             assert_eq!(record.get::<Vec<f32>>("probs").expect("probabilities").len(), windows);
         }
-        let name = Vad::item_name(3, &env);
+        let name = VadProvider::item_name(3, &env);
         assert_eq!(name.as_deref(), Some("utt4 (no.wav)"));
         let error = Vad::forward(3, &env).expect_err("no such file");
         assert!(format!("{error:#}").starts_with("failed to read audio `no.wav`: No such file"));
@@ -261,10 +247,10 @@ mod tests {
     fn inputs_follow_the_files() {
         let (dirs, provider) = provider(&json!({}));
         let provider = provider.expect("parameters");
-        let before = InferenceProvider::inputs(&provider).expect("files");
+        let before = EnvironmentProvider::inputs(&provider).expect("files").value();
         assert_eq!(before["model"], checksum::sha256_bytes(&fake::silero()));
         fs::write(dirs[0].path().join("wav.scp"), "utt1 a.wav\n").expect("a file");
-        let after = InferenceProvider::inputs(&provider).expect("files");
+        let after = EnvironmentProvider::inputs(&provider).expect("files").value();
         assert_ne!(before["manifest"], after["manifest"]);
     }
 

@@ -109,6 +109,27 @@ fn a_killed_workers_items_are_done_by_the_next() {
     assert_eq!(recipe.results().lines().count(), 4);
 }
 
+/// The manifest is made anew while the run is at work, and a worker begins after that.
+#[test]
+fn a_worker_that_finds_another_manifest_computes_nothing() {
+    let recipe = held();
+    let driver = recipe.start_run(&[]);
+    pid_in(&recipe, "child");
+    fs::write(recipe.path("serve"), "exit 0").expect("writes");
+    let text = fs::read_to_string(recipe.path("text")).expect("reads");
+    fs::write(recipe.path("text"), format!("more word 1\n{text}")).expect("writes");
+    workers(&recipe.root).iter().for_each(|worker| send(worker.pid, Signal::SIGKILL));
+    driver
+        .wait()
+        .expect_code(3)
+        .expect_says("`manifest` is not what it was when the run was planned");
+    // utt0 is of before.
+    assert!(recorded(&recipe.root).is_subset(&BTreeSet::from([0])));
+    fs::write(recipe.path("text"), text).expect("writes");
+    recipe.run(&[]).expect_code(0);
+    assert_eq!(recipe.results().lines().count(), 4);
+}
+
 /// As schedulers end a job: its processes get the signal one after another, the worker last.
 #[test]
 fn an_item_that_is_ended_with_its_worker_has_not_failed() {

@@ -97,6 +97,10 @@ impl Recogniser for Whisper {
         SAMPLE_RATE
     }
 
+    fn longest(&self) -> f64 {
+        (self.frames * HOP) as f64 / f64::from(SAMPLE_RATE)
+    }
+
     /// All pieces at once on a GPU. A processor is 10 to 20 % slower with four of tiny.en's at once than
     /// one after another: they do not fit into its cache.
     fn recognise(&self, pieces: &[&[f32]]) -> Result<Vec<Hypothesis>> {
