@@ -62,6 +62,8 @@
 
 pub mod ark;
 pub mod audio;
+#[cfg(test)]
+mod audio_tests;
 pub(crate) mod convolve;
 mod decode;
 pub(crate) mod fault;

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde_json::json;
 
-use super::ScoreProvider;
+use super::provider::ScoreProvider;
 use super::table::Rate;
 use crate::CompleteRun;
 use crate::collect::write_own;

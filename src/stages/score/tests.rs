@@ -112,7 +112,7 @@ fn fields_of_other_names_tokens_and_cleaning() {
     assert_eq!((&record["speaker"], &record["wer"]), (&json!("s"), &counts(2, 0, 0, 0)));
     assert_eq!(record["cer"], counts(11, 0, 0, 0));
     assert_eq!(record["ter"], counts(2, 1, 0, 1));
-    let inputs = InferenceProvider::inputs(&provider).expect("files").value();
+    let inputs = EnvironmentProvider::inputs(&provider).expect("files").value();
     let names: Vec<_> = inputs.as_object().expect("a mapping").keys().collect();
     assert_eq!(names, ["hyp", "hyp_tokens", "nlsyms_txt", "ref", "ref_tokens"]);
 }

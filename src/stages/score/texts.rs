@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use super::ScoreProvider;
+use super::provider::ScoreProvider;
 use crate::Dataset;
 use crate::names::listed;
 use crate::stages::command::manifest::Manifest;
