@@ -23,6 +23,10 @@ lint() {
     log "format and lints"
     cargo fmt --check
     cargo clippy --quiet --all-targets -- -D warnings
+    # Packages beside this one have lock files of their own, which say what it depends on too.
+    for package in fuzz recipes/own_stage; do
+        cargo metadata --locked --format-version 1 --manifest-path "$package/Cargo.toml" > /dev/null
+    done
 }
 
 unit() {
