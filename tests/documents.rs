@@ -1,4 +1,5 @@
-//! The configs of the documents and of `conf/`: each is taken, and becomes what a cluster gets.
+//! The configs of the documents and of `conf/`: each is taken, and becomes what a cluster gets. Files of
+//! recipes that a document shows are as it shows them.
 
 #![cfg(feature = "speech")]
 
@@ -55,4 +56,27 @@ fn every_parallel_section_can_be_laid_over_a_recipe() {
         let shown = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(shown.contains(env.expect("names a cluster").trim()), "{place}: {shown}");
     }
+}
+
+/// What a document shows as a file of a recipe: a line that ends in its path, and a block.
+fn shown(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("`:\n\n```").skip(1).zip(text.split("`:\n\n```")).filter_map(|(after, before)| {
+        let (_, path) = before.rsplit_once('`')?;
+        let (_language, block) = after.split_once('\n')?;
+        Some((path, block.split_once("\n```\n")?.0))
+    })
+}
+
+#[test]
+fn recipes_files_are_as_the_documents_show_them() {
+    let mut found = 0;
+    for document in files("docs", "md") {
+        let text = fs::read_to_string(&document).expect("is a text");
+        for (path, block) in shown(&text).filter(|(path, _)| path.starts_with("recipes/")) {
+            let file = fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_default();
+            assert!(file == format!("{block}\n"), "{}: {path} is\n{file}", document.display());
+            found += 1;
+        }
+    }
+    assert!(found >= 9, "{found}");
 }

@@ -50,12 +50,16 @@ recipe() {
     log "the recipe, from nothing, on real speech"
     rm -rf recipes/mini_an4/exp
     ./recipes/mini_an4/run.sh
+    diff <(sed -n '/^    utterance /,/^    `---/s/^    //p; /^$/d' recipes/mini_an4/README.md) \
+        <(./recipes/mini_an4/run.sh --stage 9 | sed '/^$/d')
+    need sox sox
+    log "a long recording"
+    tests/long_recording.sh
     log "the recipe in Python"
     rm -rf recipes/mini_an4_python/exp
     ./recipes/mini_an4_python/run.sh
     diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
         recipes/mini_an4_python/exp/utt2pitch
-    need sox sox
     log "the recipe with a stage of its own"
     rm -rf recipes/own_stage/exp
     ./recipes/own_stage/run.sh | tail -n 2 | diff - <(sed -n 's/^    \({"idx".*\)/\1/p' recipes/own_stage/README.md)
