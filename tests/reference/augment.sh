@@ -18,12 +18,8 @@ espnet=$(pwd)/target/espnet3
 
 command -v sox > /dev/null || { echo "augment.sh: sox is missing (package sox)" >&2; exit 1; }
 mkdir -p "${work}"
-if [ ! -e "${work}/venv/complete" ]; then
-    rm -rf "${work}/venv"
-    python3 -m venv "${work}/venv"
-    "${work}/venv/bin/pip" install --quiet numpy scipy soundfile
-    touch "${work}/venv/complete"
-fi
+. tests/reference/venv.sh
+venv "${work}/venv" numpy scipy soundfile
 tests/reference/fetch_espnet3.sh
 "${recipe}/local/fetch.sh"
 cd "${recipe}"

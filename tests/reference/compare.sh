@@ -14,15 +14,10 @@ mkdir -p "${work}"
 work=$(cd "${work}" && pwd)
 recipe=$(pwd)/recipes/mini_an4
 
-if [ ! -e "${work}/venv/complete" ]; then
-    rm -rf "${work}/venv"
-    python3 -m venv "${work}/venv"
-    "${work}/venv/bin/pip" install --quiet \
-        numpy onnxruntime==1.31.1 kaldi-native-fbank==1.23.0 kaldiio packaging
-    # silero-vad depends on torch, which its segment rules only import: see torch.py.
-    "${work}/venv/bin/pip" install --quiet --no-deps silero-vad==6.2.3
-    touch "${work}/venv/complete"
-fi
+. tests/reference/venv.sh
+# silero-vad depends on torch, which its segment rules only import: see torch.py.
+venv "${work}/venv" numpy onnxruntime==1.31.1 kaldi-native-fbank==1.23.0 kaldiio packaging -- \
+    --no-deps silero-vad==6.2.3
 
 "${recipe}/local/fetch.sh"
 cd "${recipe}"

@@ -16,12 +16,8 @@ fi
 par=$(realpath "$1")
 tests/reference/fetch_espnet3.sh
 venv=$(pwd)/target/espnet3/venv
-if [ ! -e "$venv/complete" ]; then
-    rm -rf "$venv"
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet omegaconf typeguard tqdm numpy
-    touch "$venv/complete"
-fi
+. tests/reference/venv.sh
+venv "$venv" omegaconf typeguard tqdm numpy
 PYTHONPATH=$(pwd)/target/espnet3:$here/standin:$here/espnet3_python
 export PYTHONPATH PYTHONDONTWRITEBYTECODE=1
 work=$(pwd)/target/espnet3/python

@@ -11,12 +11,8 @@ mkdir -p "${work}"
 work=$(cd "${work}" && pwd)
 here=$(pwd)/tests/reference
 
-if [ ! -e "${work}/jiwer/complete" ]; then
-    rm -rf "${work}/jiwer"
-    python3 -m venv "${work}/jiwer"
-    "${work}/jiwer/bin/pip" install --quiet jiwer==4.0.0
-    touch "${work}/jiwer/complete"
-fi
+. tests/reference/venv.sh
+venv "${work}/jiwer" jiwer==4.0.0
 . recipes/mini_an4/path.sh
 
 exp=${work}/score

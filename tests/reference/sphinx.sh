@@ -14,12 +14,8 @@ work=$(cd "${work}" && pwd)
 recipe=$(pwd)/recipes/mini_an4
 sphinx=$(pwd)/tests/reference/sphinx.py
 
-if [ ! -e "${work}/venv/complete" ]; then
-    rm -rf "${work}/venv"
-    python3 -m venv "${work}/venv"
-    "${work}/venv/bin/pip" install --quiet numpy pocketsphinx==5.1.1
-    touch "${work}/venv/complete"
-fi
+. tests/reference/venv.sh
+venv "${work}/venv" numpy pocketsphinx==5.1.1
 python=${work}/venv/bin/python
 
 "${recipe}/local/fetch.sh"
