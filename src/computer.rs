@@ -11,8 +11,8 @@ use rayon::ThreadPool;
 
 use crate::at_hand::AtHand;
 use crate::deadline::Deadline;
-use crate::inputs::Inputs;
 use crate::item_error::ErrorKind;
+use crate::items::Inputs;
 use crate::job::Job;
 use crate::log::log;
 use crate::ordered::compute_in_order;

@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 use crate::config::Config;
 use crate::identity::{host, random_name};
 use crate::indices::Indices;
+use crate::items::Items;
 use crate::job::Job;
 use crate::launch::task_argv;
 use crate::plan;
@@ -97,10 +98,10 @@ pub(crate) enum Ending {
 /// the last item, and for clusters that this version does not drive; items that cannot be counted.
 pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
     let run = RunDir::new(&config.output_dir);
-    let fingerprint = fingerprint(config)?;
+    let there = (run.exists() && !anew).then(|| Spec::read(&run)).transpose()?;
+    let (fingerprint, costs) = look(config)?;
     let mut replaces = anew;
-    if run.exists() && !anew {
-        let spec = Spec::read(&run)?;
+    if let Some(spec) = there {
         match same_run(&fingerprint, &spec.fingerprint, &run) {
             Ok(()) => return Ok(Planned { run, spec, resumes: true, replaces: false }),
             // Nothing was computed with the other config: there is nothing to choose.
@@ -108,7 +109,7 @@ pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
             Err(refused) => return Err(refused.into()),
         }
     }
-    let bounds = cut(config, &fingerprint)?;
+    let bounds = cut(config, &fingerprint, costs)?;
     Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false, replaces })
 }
 
@@ -119,13 +120,13 @@ fn barren(run: &RunDir) -> bool {
         && mark(run).is_ok_and(|mark| mark == Mark::default())
 }
 
-fn fingerprint(config: &Config) -> Result<Fingerprint> {
+/// What is to be done, and what each item costs, if that is known.
+fn look(config: &Config) -> Result<(Fingerprint, Option<Vec<f64>>)> {
     let stage = config.stage.name;
     config.loaded.validate().map_err(|error| no_input(config, &error))?;
-    let num_items = config
-        .loaded
-        .num_items(config.indices.as_ref())
-        .map_err(|error| no_input(config, &error))?;
+    let items = config.loaded.items(config.indices.as_ref());
+    let Items { len: num_items, costs, inputs } =
+        items.map_err(|error| no_input(config, &error))?;
     let indices = config.indices.clone().unwrap_or_else(|| Indices::all(num_items));
     if let Some(last) = indices.last().filter(|last| *last >= num_items) {
         let hint = match num_items {
@@ -134,9 +135,8 @@ fn fingerprint(config: &Config) -> Result<Fingerprint> {
         };
         return Err(Refused::new(format!("`indices` asks for item {last}"), hint).into());
     }
-    let inputs = config.loaded.inputs().map_err(|error| no_input(config, &error))?;
-    let (stage, params) = (stage.to_owned(), config.params.clone());
-    Ok(Fingerprint { stage, params, inputs, num_items, indices })
+    let (stage, params, inputs) = (stage.to_owned(), config.params.clone(), inputs.value());
+    Ok((Fingerprint { stage, params, inputs, num_items, indices }, costs))
 }
 
 /// The provider cannot work with what the config says or names.
@@ -167,7 +167,7 @@ fn said_of(config: &Config, error: &str) -> Option<(String, String)> {
     Some((longest.0, longest.2))
 }
 
-fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
+fn cut(config: &Config, fingerprint: &Fingerprint, costs: Option<Vec<f64>>) -> Result<Vec<u64>> {
     let total = fingerprint.indices.len();
     let parallel = &config.parallel;
     if let Some(shards) = plan::asked(total, parallel.shards, parallel.shard_size) {
@@ -181,7 +181,6 @@ fn cut(config: &Config, fingerprint: &Fingerprint) -> Result<Vec<u64>> {
         batch_size,
     };
     let shards = workers.num_shards(total);
-    let costs = config.loaded.costs().context("failed to read the items' costs")?;
     let Some(costs) = costs else {
         return plan::bounds_of_batches(total, shards, batch_size);
     };

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::de::DeserializeOwned;
 
-use crate::inputs::Inputs;
+use crate::items::{Inputs, Items};
 use crate::stage::EnvironmentProvider;
 
 /// A list of items that knows its length, and perhaps what its items cost and are called.
@@ -22,7 +22,7 @@ pub trait Dataset: Send + Sync {
     /// The number of items.
     fn len(&self) -> u64;
 
-    /// As [`EnvironmentProvider::costs`].
+    /// As [`Items::costs`].
     fn costs(&self) -> Option<Vec<f64>> {
         None
     }
@@ -87,7 +87,7 @@ pub trait InferenceProvider: DeserializeOwned + Send + Sync + 'static {
         Ok(())
     }
 
-    /// As [`EnvironmentProvider::inputs`], besides those that the dataset tells itself: the model.
+    /// As [`Items::inputs`], besides those that the dataset tells itself: the model.
     ///
     /// # Errors
     /// Whatever keeps the inputs from being read.
@@ -108,16 +108,10 @@ pub struct InferenceEnv<D, M> {
 impl<P: InferenceProvider> EnvironmentProvider for P {
     type Env = InferenceEnv<P::Dataset, P::Model>;
 
-    fn num_items(&self) -> Result<u64> {
-        Ok(self.build_dataset()?.len())
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(self.build_dataset()?.costs())
-    }
-
-    fn inputs(&self) -> Result<Inputs> {
-        Ok(self.build_dataset()?.inputs().and(InferenceProvider::inputs(self)?))
+    fn items(&self) -> Result<Items> {
+        let dataset = self.build_dataset()?;
+        let inputs = dataset.inputs().and(self.inputs()?);
+        Ok(Items { len: dataset.len(), costs: dataset.costs(), inputs })
     }
 
     fn validate(&self) -> Result<()> {

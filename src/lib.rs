@@ -23,7 +23,9 @@
 //! use std::fs;
 //! use std::path::PathBuf;
 //!
-//! use espnet3_par::{CompleteRun, Env, EnvironmentProvider, Inputs, Record, Result, Runner, Stage};
+//! use espnet3_par::{
+//!     CompleteRun, Env, EnvironmentProvider, Inputs, Items, Record, Result, Runner, Stage,
+//! };
 //! use serde_json::json;
 //!
 //! /// The section `words:` of the config.
@@ -36,18 +38,15 @@
 //! impl EnvironmentProvider for Text {
 //!     type Env = Vec<String>;
 //!
-//!     fn num_items(&self) -> Result<u64> {
-//!         Ok(self.build_env_local()?.len() as u64)
-//!     }
-//!
-//!     // Long lines take longer: shards are cut by bytes.
-//!     fn costs(&self) -> Result<Option<Vec<f64>>> {
-//!         Ok(Some(self.build_env_local()?.iter().map(|line| line.len() as f64).collect()))
-//!     }
-//!
-//!     // A run is not resumed over another text.
-//!     fn inputs(&self) -> Result<Inputs> {
-//!         Inputs::default().file("text", self.text.as_path())
+//!     fn items(&self) -> Result<Items> {
+//!         let lines = self.build_env_local()?;
+//!         Ok(Items {
+//!             // Long lines take longer: shards are cut by bytes.
+//!             costs: Some(lines.iter().map(|line| line.len() as f64).collect()),
+//!             // A run is not resumed over another text.
+//!             inputs: Inputs::default().file("text", self.text.as_path())?,
+//!             ..Items::new(lines.len() as u64)
+//!         })
 //!     }
 //!
 //!     fn build_env_local(&self) -> Result<Vec<String>> {
@@ -87,7 +86,8 @@
 //! # let folder = folder.path();
 //! fs::write(folder.join("text"), "utt1 hello\nutt2 good morning\n")?;
 //! let provider = Text { text: folder.join("text") };
-//! assert_eq!((provider.num_items()?, provider.costs()?), (2, Some(vec![10.0, 17.0])));
+//! let items = provider.items()?;
+//! assert_eq!((items.len, items.costs), (2, Some(vec![10.0, 17.0])));
 //! let env = provider.build_env_worker()?;
 //! let records = Words::batch_forward(&[0, 1], &env)?;
 //! assert_eq!(records[1].get::<u64>("words")?, 2);
@@ -108,7 +108,7 @@ mod checksum;
 mod cluster;
 mod config;
 mod indices;
-mod inputs;
+mod items;
 mod job;
 mod names;
 mod plan;
@@ -212,19 +212,19 @@ pub use indices::{Indices, IndicesError};
 /// ```
 pub use inference::InferenceEnv;
 pub use inference::{Dataset, InferenceProvider};
-pub use inputs::Inputs;
 pub use item_error::{ErrorKind, ItemError, OnItemError};
+pub use items::{Inputs, Items};
 pub use parallel::{parallel_for, parallel_map};
 pub use record::Record;
 /// What `forward` gets besides the index, so that a runner need not repeat its type.
 ///
 /// ```
-/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # use espnet3_par::{EnvironmentProvider, Items, Result};
 /// # #[derive(serde::Deserialize)]
 /// # struct Numbers { n: u64 }
 /// # impl EnvironmentProvider for Numbers {
 /// #     type Env = u64;
-/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn items(&self) -> Result<Items> { Ok(Items::new(self.n)) }
 /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
 /// # }
 /// use espnet3_par::{Env, Record, Runner};

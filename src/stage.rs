@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::computer::{Computer, InProcess, LoadedEnv, Workplace};
 use crate::indices::Indices;
-use crate::inputs::Inputs;
 use crate::item_error::ItemError;
+use crate::items::{Inputs, Items};
 use crate::record::Record;
 
 /// Builds the env (dataset, model, tokenizer) once per worker process.
@@ -21,7 +21,7 @@ use crate::record::Record;
 /// reported with file, line and the nearest valid key.
 ///
 /// ```
-/// use espnet3_par::{EnvironmentProvider, Result};
+/// use espnet3_par::{EnvironmentProvider, Items, Result};
 ///
 /// #[derive(serde::Deserialize)]
 /// #[serde(deny_unknown_fields)]
@@ -29,8 +29,8 @@ use crate::record::Record;
 ///
 /// impl EnvironmentProvider for Lines {
 ///     type Env = Vec<String>;
-///     fn num_items(&self) -> Result<u64> {
-///         Ok(self.build_env_local()?.len() as u64)
+///     fn items(&self) -> Result<Items> {
+///         Ok(Items::new(self.build_env_local()?.len() as u64))
 ///     }
 ///     fn build_env_local(&self) -> Result<Vec<String>> {
 ///         Ok(std::fs::read_to_string(&self.text)?.lines().map(str::to_owned).collect())
@@ -41,30 +41,12 @@ pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
     /// What `forward` works with; one value, shared by all threads of a worker.
     type Env: Send + Sync;
 
-    /// How many items there are: indices `0..n`. Called by the driver, so it should be cheap and
-    /// build no model.
+    /// How many items there are, perhaps what each costs, and what the results depend on. Called by the
+    /// driver, so it should be cheap and build no model.
     ///
     /// # Errors
-    /// Whatever keeps the count from being known, such as a missing manifest.
-    fn num_items(&self) -> Result<u64>;
-
-    /// The expected cost of each item in any unit (seconds of audio, say), `num_items` values, so
-    /// that shards are cut by work and not by count. `None`: all items cost the same.
-    ///
-    /// # Errors
-    /// As [`num_items`](Self::num_items).
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(None)
-    }
-
-    /// What else the results depend on besides the parameters, such as the manifest and the model. It
-    /// joins the run's fingerprint: a run is never resumed over other inputs.
-    ///
-    /// # Errors
-    /// As [`num_items`](Self::num_items).
-    fn inputs(&self) -> Result<Inputs> {
-        Ok(Inputs::default())
-    }
+    /// Whatever keeps the items from being known, such as a missing manifest.
+    fn items(&self) -> Result<Items>;
 
     /// Whether the parameters can work, as far as it can be told cheaply. Called by the driver and
     /// by `check`, before there is a run or a worker.
@@ -90,7 +72,7 @@ pub trait EnvironmentProvider: DeserializeOwned + Send + Sync + 'static {
         self.build_env_local()
     }
 
-    /// Those of the [`inputs`](Self::inputs) that `env` knows to be built from. A worker whose env was
+    /// Those of the [inputs](Items::inputs) that `env` knows to be built from. A worker whose env was
     /// built from others than the run was planned with, such as a manifest that is longer by now,
     /// computes nothing. By default none are compared.
     fn inputs_of(env: &Self::Env) -> Inputs {
@@ -112,12 +94,12 @@ pub type Env<R> = <<R as Runner>::Provider as EnvironmentProvider>::Env;
 /// take no `self`.
 ///
 /// ```
-/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # use espnet3_par::{EnvironmentProvider, Items, Result};
 /// # #[derive(serde::Deserialize)]
 /// # struct Numbers { n: u64 }
 /// # impl EnvironmentProvider for Numbers {
 /// #     type Env = u64;
-/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn items(&self) -> Result<Items> { Ok(Items::new(self.n)) }
 /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
 /// # }
 /// use espnet3_par::{Record, Runner};
@@ -172,12 +154,12 @@ pub trait Runner: 'static {
 /// A run whose items all have a record or an error, for [`Runner::merge`].
 ///
 /// ```
-/// # use espnet3_par::{EnvironmentProvider, Result};
+/// # use espnet3_par::{EnvironmentProvider, Items, Result};
 /// # #[derive(serde::Deserialize)]
 /// # struct Numbers { n: u64 }
 /// # impl EnvironmentProvider for Numbers {
 /// #     type Env = u64;
-/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn items(&self) -> Result<Items> { Ok(Items::new(self.n)) }
 /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
 /// # }
 /// use espnet3_par::{CompleteRun, Env, Record, Runner};
@@ -226,12 +208,12 @@ pub struct CompleteRun<'a, P> {
 /// A provider and a runner under a name; what `stage: NAME` in a config chooses.
 ///
 /// ```no_run
-/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # use espnet3_par::{EnvironmentProvider, Items, Record, Result, Runner, Stage};
 /// # #[derive(serde::Deserialize)]
 /// # struct Numbers { n: u64 }
 /// # impl EnvironmentProvider for Numbers {
 /// #     type Env = u64;
-/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn items(&self) -> Result<Items> { Ok(Items::new(self.n)) }
 /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
 /// # }
 /// # struct Square;
@@ -299,15 +281,9 @@ pub(crate) trait LoadedStage: Send + Sync {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
-    /// With the items that the config `asked` for, if it did: a stage that can hardly count its items
-    /// may believe that they are there.
-    fn num_items(&self, asked: Option<&Indices>) -> Result<u64>;
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(None)
-    }
-    fn inputs(&self) -> Result<Value> {
-        Ok(Value::Null)
-    }
+    /// As [`EnvironmentProvider::items`]. A stage that can hardly count its items may believe that those
+    /// are there which the config `asked` for.
+    fn items(&self, asked: Option<&Indices>) -> Result<Items>;
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>>;
     /// As [`Runner::merge`].
     fn merge(
@@ -347,16 +323,8 @@ impl<R: Runner> LoadedStage for Loaded<R> {
         self.0.validate()
     }
 
-    fn num_items(&self, _asked: Option<&Indices>) -> Result<u64> {
-        self.0.num_items()
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        self.0.costs()
-    }
-
-    fn inputs(&self) -> Result<Value> {
-        Ok(self.0.inputs()?.value())
+    fn items(&self, _asked: Option<&Indices>) -> Result<Items> {
+        self.0.items()
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail, ensure};
 use cpu_time::ThreadTime;
-use espnet3_par::{EnvironmentProvider, Record, Runner};
+use espnet3_par::{EnvironmentProvider, Items, Record, Runner};
 use serde::{Deserialize, Serialize};
 
 /// What an item costs. `benches/peers/work.py` has the same in Python.
@@ -79,7 +79,7 @@ pub(crate) fn now() -> f64 {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Items {
+pub(crate) struct WorkProvider {
     workload: Workload,
     n: u64,
     /// Whether the costs are known, where they differ.
@@ -92,17 +92,14 @@ pub(crate) struct Env {
     model: Vec<u8>,
 }
 
-impl EnvironmentProvider for Items {
+impl EnvironmentProvider for WorkProvider {
     type Env = Env;
 
-    fn num_items(&self) -> Result<u64> {
-        Ok(self.n)
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
+    fn items(&self) -> Result<Items> {
         ensure!(!self.costs || self.workload == Workload::Uneven, "all items cost the same");
         let cost = |idx| if idx < 20 { 0.2 } else { 0.005 };
-        Ok(self.costs.then(|| (0..self.n).map(cost).collect()))
+        let costs = self.costs.then(|| (0..self.n).map(cost).collect());
+        Ok(Items { costs, ..Items::new(self.n) })
     }
 
     fn build_env_local(&self) -> Result<Env> {
@@ -113,7 +110,7 @@ impl EnvironmentProvider for Items {
 pub(crate) struct Work;
 
 impl Runner for Work {
-    type Provider = Items;
+    type Provider = WorkProvider;
 
     fn forward(idx: u64, env: &Env) -> Result<Record> {
         match env.workload {

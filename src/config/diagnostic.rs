@@ -61,12 +61,12 @@ pub struct Diagnostic {
 /// Everything that is wrong with a config, in words for a terminal or piece by piece.
 ///
 /// ```
-/// # use espnet3_par::{EnvironmentProvider, Record, Result, Runner, Stage};
+/// # use espnet3_par::{EnvironmentProvider, Items, Record, Result, Runner, Stage};
 /// # #[derive(serde::Deserialize)]
 /// # struct Numbers { n: u64 }
 /// # impl EnvironmentProvider for Numbers {
 /// #     type Env = u64;
-/// #     fn num_items(&self) -> Result<u64> { Ok(self.n) }
+/// #     fn items(&self) -> Result<Items> { Ok(Items::new(self.n)) }
 /// #     fn build_env_local(&self) -> Result<u64> { Ok(self.n) }
 /// # }
 /// # struct Square;

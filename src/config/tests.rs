@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Config, OnItemError, Request, Severity};
-use crate::{EnvironmentProvider, Record, Result, Runner, Stage};
+use crate::{EnvironmentProvider, Items, Record, Result, Runner, Stage};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,8 +42,8 @@ struct Model {
 
 impl EnvironmentProvider for Vad {
     type Env = ();
-    fn num_items(&self) -> Result<u64> {
-        Ok(1)
+    fn items(&self) -> Result<Items> {
+        Ok(Items::new(1))
     }
     fn build_env_local(&self) -> Result<()> {
         Ok(())

@@ -17,6 +17,7 @@ use crate::computer::{Computer, Failure, InProcess, LoadedEnv, Workplace};
 use crate::identity::host;
 use crate::indices::Indices;
 use crate::item_error::ErrorKind;
+use crate::items::Items;
 use crate::job::Job;
 use crate::launch::run_script;
 use crate::record::Record;
@@ -76,8 +77,8 @@ fn load(params: &Value) -> std::result::Result<Box<dyn LoadedStage>, ParamError>
 }
 
 impl LoadedStage for Jobs {
-    fn num_items(&self, _asked: Option<&Indices>) -> Result<u64> {
-        Ok(self.count())
+    fn items(&self, _asked: Option<&Indices>) -> Result<Items> {
+        Ok(Items::new(self.count()))
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {

@@ -36,7 +36,7 @@ fn with_two_configs_one_is_refused() {
     let recipe = Recipe::new("toy: {n: 20}\nparallel: {env: local}");
     let gate = format!("toy.gate={}", recipe.path("gate").display());
     let second = recipe.start_run(&["--set", "toy.salt=second", "--set", &gate]);
-    // It has seen that there is no run yet when it counts the costs.
+    // It has seen that there is no run yet when it counts the items.
     wait_until("the second driver to plan", || recipe.path("gate.asked").exists());
     recipe.run(&[]).expect_code(0);
     let results = recipe.results();

@@ -1,7 +1,7 @@
 //! A program with a command line of its own that runs a stage from code.
 
 use espnet3_par::{
-    Config, EnvironmentProvider, Record, Result, Runner, Stage, parallel_for, parallel_map,
+    Config, EnvironmentProvider, Items, Record, Result, Runner, Stage, parallel_for, parallel_map,
     work_if_asked,
 };
 
@@ -18,8 +18,8 @@ struct Numbers {
 impl EnvironmentProvider for Numbers {
     type Env = Option<u64>;
 
-    fn num_items(&self) -> Result<u64> {
-        Ok(self.n)
+    fn items(&self) -> Result<Items> {
+        Ok(Items::new(self.n))
     }
 
     fn build_env_local(&self) -> Result<Option<u64>> {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use espnet3_par::{EnvironmentProvider, Record, Runner, Stage};
+use espnet3_par::{EnvironmentProvider, Items, Record, Runner, Stage};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -117,18 +117,14 @@ fn say(line: &str) {
 impl EnvironmentProvider for ToyProvider {
     type Env = Env;
 
-    fn num_items(&self) -> Result<u64> {
-        Ok(self.n)
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
+    fn items(&self) -> Result<Items> {
         if let Some(gate) = &self.gate {
             std::fs::write(gate.with_extension("asked"), "")?;
             while !gate.exists() {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        Ok(self.costs.clone())
+        Ok(Items { costs: self.costs.clone(), ..Items::new(self.n) })
     }
 
     fn build_env_local(&self) -> Result<Env> {

@@ -3,7 +3,7 @@ use std::fs::read_to_string;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use espnet3_par::{Env, EnvironmentProvider, Inputs, Record, Result, Runner, Stage};
+use espnet3_par::{Env, EnvironmentProvider, Inputs, Items, Record, Result, Runner, Stage};
 use serde_json::json;
 
 /// The parameters: the section `oov:` of the config.
@@ -20,13 +20,12 @@ impl EnvironmentProvider for OovProvider {
     /// The lines of the text, and the known words.
     type Env = (Vec<String>, BTreeSet<String>);
 
-    // The driver calls these two, so they build no env.
-    fn num_items(&self) -> Result<u64> {
-        Ok(read_to_string(&self.text)?.lines().count() as u64)
-    }
-
-    fn inputs(&self) -> Result<Inputs> {
-        Inputs::default().file("text", &*self.text)?.file("lexicon", &*self.lexicon)
+    // The driver calls this one, so it builds no env.
+    fn items(&self) -> Result<Items> {
+        let inputs =
+            Inputs::default().file("text", &*self.text)?.file("lexicon", &*self.lexicon)?;
+        let len = read_to_string(&self.text)?.lines().count() as u64;
+        Ok(Items { inputs, ..Items::new(len) })
     }
 
     // Each worker calls this one, once.

@@ -45,7 +45,8 @@ fn vad(folder: &TempDir, lines: &[Value]) -> PathBuf {
 fn a_batch_is_as_each_item_alone() {
     let (_folder, provider) = recipe(&json!({"device": "cpu"}));
     provider.validate().expect("good parameters");
-    assert_eq!((provider.num_items().ok(), provider.costs().ok()), (Some(4), Some(None)));
+    let items = provider.items().expect("a manifest");
+    assert_eq!((items.len, items.costs), (4, None));
     let env = provider.build_env_local().expect("an env");
     let indices = [2, 0, 1];
     let together = Asr::batch_forward(&indices, &env).expect("records");
@@ -108,8 +109,7 @@ fn merge_writes_kaldis_text() {
 #[test]
 fn inputs_follow_the_files() {
     let (folder, provider) = recipe(&json!({}));
-    let inputs =
-        |provider: &AsrProvider| EnvironmentProvider::inputs(provider).expect("files").value();
+    let inputs = |provider: &AsrProvider| provider.items().expect("files").inputs.value();
     let before = inputs(&provider);
     let names: Vec<_> = before.as_object().expect("files").keys().collect();
     let model = ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json"];

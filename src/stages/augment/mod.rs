@@ -47,7 +47,7 @@ use crate::{CompleteRun, Env, Record, Runner};
 ///     "noise_db_range": "10_20",
 /// });
 /// let provider: Provider = serde_json::from_value(section)?;
-/// assert_eq!(provider.num_items()?, 2);
+/// assert_eq!(provider.items()?.len, 2);
 /// let slower = Augment::forward(0, &provider.build_env_local()?)?;
 /// assert_eq!(slower.get::<String>("utt_id")?, "sp0.8-utt1-aug1");
 /// assert_eq!(slower.get::<f64>("duration")?, 1.25);

@@ -173,7 +173,7 @@ fn inputs_are_lists_tables_and_sizes() {
     let more = json!({"noise_scp": "noise.scp", "rir_scp": "rir.scp"});
     let (dir, provider) = provider(&more);
     let provider = provider.expect("parameters");
-    let before = EnvironmentProvider::inputs(&provider).expect("files");
+    let before = provider.items().expect("files").inputs;
     let value = before.value();
     let keys: Vec<_> = value.as_object().expect("a mapping").keys().collect();
     assert_eq!(keys, ["manifest", "noise_scp", "rir_scp", "text", "utt2spk"]);
@@ -181,9 +181,9 @@ fn inputs_are_lists_tables_and_sizes() {
         let path = dir.path().join(file);
         let bytes = fs::read(&path).expect("reads");
         fs::write(&path, [&bytes, &b"x rir.wav\n"[..]].concat()).expect("writes");
-        assert_ne!(EnvironmentProvider::inputs(&provider).expect("files"), before, "{file}");
+        assert_ne!(provider.items().expect("files").inputs, before, "{file}");
         fs::write(&path, bytes).expect("writes");
-        assert_eq!(EnvironmentProvider::inputs(&provider).expect("files"), before, "{file}");
+        assert_eq!(provider.items().expect("files").inputs, before, "{file}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::inputs::Inputs;
+use crate::items::Inputs;
 use crate::lines::read_text;
 
 /// What the column with the item's name may be called; else the first one is it.

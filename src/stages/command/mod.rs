@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::computer::LoadedEnv;
 use crate::computer::{Computer, InProcess, Workplace};
 use crate::indices::Indices;
-use crate::inputs::Inputs;
+use crate::items::{Inputs, Items};
 use crate::launch::is_there;
 use crate::names;
 use crate::record::Record;
@@ -131,16 +131,10 @@ impl LoadedStage for Command {
         self.check_names(self.manifest()?)
     }
 
-    fn num_items(&self, _asked: Option<&Indices>) -> Result<u64> {
-        Ok(self.manifest()?.len() as u64)
-    }
-
-    fn costs(&self) -> Result<Option<Vec<f64>>> {
-        Ok(self.manifest()?.durations())
-    }
-
-    fn inputs(&self) -> Result<Value> {
-        Ok(self.manifest()?.inputs().value())
+    fn items(&self, _asked: Option<&Indices>) -> Result<Items> {
+        let manifest = self.manifest()?;
+        let (len, costs) = (manifest.len() as u64, manifest.durations());
+        Ok(Items { len, costs, inputs: manifest.inputs() })
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {

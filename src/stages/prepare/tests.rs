@@ -150,7 +150,7 @@ fn tables_and_segments() {
     assert_eq!((&late["end"], &late["duration"]), (&json!(2.0), &json!(1.0)));
     assert_eq!(late["warnings"], json!(["the segment ends after its recording"]));
     // Neither costs nor a negative duration stop a run from being planned.
-    let costs = provider(folder.path(), &json!({})).costs().expect("costs");
+    let costs = provider(folder.path(), &json!({})).items().expect("items").costs;
     assert_eq!(costs, None);
 
     fs::remove_file(folder.path().join("text")).expect("removes");
@@ -253,7 +253,7 @@ fn merge_writes_a_data_directory_that_is_whole() {
     for manifest in ["data", "data/manifest.jsonl"] {
         let again = json!({"manifest": manifest, "require_text": true});
         assert_eq!(errors(folder.path(), &again), []);
-        let costs = provider(folder.path(), &again).costs().expect("costs");
+        let costs = provider(folder.path(), &again).items().expect("items").costs;
         assert_eq!(costs, Some(vec![0.75, 0.5, 1.0]), "{manifest}");
     }
     let report: Value =

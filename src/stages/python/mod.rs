@@ -28,6 +28,7 @@ use crate::collect::write_own;
 use crate::computer::{Computer, Workplace};
 use crate::indices::Indices;
 use crate::item_error::ItemError;
+use crate::items::{Inputs, Items};
 use crate::record::Record;
 use crate::run_dir::{RunDir, ShardState};
 use crate::spec::PYTHON_HOW;
@@ -186,17 +187,15 @@ fn from_here(path: &Path) -> &Path {
 }
 
 impl LoadedStage for Python {
-    fn num_items(&self, asked: Option<&Indices>) -> Result<u64> {
-        Ok(self.lengths(asked)?.iter().sum())
-    }
-
-    /// Workers read here which items are of which test set.
-    fn inputs(&self) -> Result<Value> {
+    fn items(&self, asked: Option<&Indices>) -> Result<Items> {
+        let lengths = self.lengths(asked)?;
+        let items = Items::new(lengths.iter().sum());
         if self.test_sets.is_empty() {
-            return Ok(Value::Null);
+            return Ok(items);
         }
-        let lengths = self.lengths(None)?;
-        Ok(json!({"test_sets": self.test_sets.iter().zip(lengths).collect::<Vec<_>>()}))
+        // Workers read here which items are of which test set.
+        let sets = json!(self.test_sets.iter().zip(lengths).collect::<Vec<_>>());
+        Ok(Items { inputs: Inputs::default().with("test_sets", sets), ..items })
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {

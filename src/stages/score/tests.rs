@@ -43,7 +43,7 @@ fn counts(c: u64, s: u64, d: u64, i: u64) -> Value {
 fn refused(files: &[(&str, &str)], more: &Value) -> String {
     let (folder, provider) = provider(files, more);
     let validated = EnvironmentProvider::validate(&provider);
-    let error = validated.and_then(|()| provider.num_items()).expect_err("is wrong");
+    let error = validated.and_then(|()| provider.items()).expect_err("is wrong");
     format!("{error:#}").replace(&format!("{}/", folder.path().display()), "")
 }
 
@@ -112,7 +112,7 @@ fn fields_of_other_names_tokens_and_cleaning() {
     assert_eq!((&record["speaker"], &record["wer"]), (&json!("s"), &counts(2, 0, 0, 0)));
     assert_eq!(record["cer"], counts(11, 0, 0, 0));
     assert_eq!(record["ter"], counts(2, 1, 0, 1));
-    let inputs = EnvironmentProvider::inputs(&provider).expect("files").value();
+    let inputs = provider.items().expect("files").inputs.value();
     let names: Vec<_> = inputs.as_object().expect("a mapping").keys().collect();
     assert_eq!(names, ["hyp", "hyp_tokens", "nlsyms_txt", "ref", "ref_tokens"]);
 }

@@ -207,7 +207,7 @@ mod tests {
     fn records_of_any_length_of_audio() {
         let (_dirs, provider) = provider(&json!({"probabilities": true}));
         let provider = provider.expect("parameters");
-        assert_eq!(provider.num_items().expect("four lines"), 4);
+        assert_eq!(provider.items().expect("four lines").len, 4);
         let env = provider.build_env_local().expect("a manifest and a model");
         for (idx, duration, windows) in [(0, 1.0, 32), (1, 0.0, 0), (2, 3.0 / 16000.0, 1)] {
             let record = Vad::forward(idx, &env).expect("audio");
@@ -247,10 +247,10 @@ mod tests {
     fn inputs_follow_the_files() {
         let (dirs, provider) = provider(&json!({}));
         let provider = provider.expect("parameters");
-        let before = EnvironmentProvider::inputs(&provider).expect("files").value();
+        let before = provider.items().expect("files").inputs.value();
         assert_eq!(before["model"], checksum::sha256_bytes(&fake::silero()));
         fs::write(dirs[0].path().join("wav.scp"), "utt1 a.wav\n").expect("a file");
-        let after = EnvironmentProvider::inputs(&provider).expect("files").value();
+        let after = provider.items().expect("files").inputs.value();
         assert_ne!(before["manifest"], after["manifest"]);
     }
 

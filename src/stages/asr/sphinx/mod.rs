@@ -220,7 +220,7 @@ mod tests {
         let dict = ("dict", json!(path("dic")));
         let asr = provider(&[dict.clone(), ("lm", json!(path("lm")))]);
         asr.validate().expect("good parameters");
-        let inputs = EnvironmentProvider::inputs(&asr).expect("files").value();
+        let inputs = asr.items().expect("files").inputs.value();
         let names = inputs.as_object().expect("files").keys();
         assert_eq!(names.filter(|name| name.starts_with("model/")).count(), FILES.len());
         assert_ne!(inputs["dict"], inputs["lm"]);

@@ -1,13 +1,48 @@
-//! What results depend on besides the parameters.
+//! What a run is planned from: its items, and what results depend on besides the parameters.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::checksum::{sha256, sha256_bytes};
+
+/// The items of a run, as they are before it is planned.
+///
+/// ```
+/// use espnet3_par::{Inputs, Items};
+///
+/// let three = Items::new(3);
+/// assert_eq!((three.len, three.costs, three.inputs), (3, None, Inputs::default()));
+///
+/// let lines = ["utt1 hello", "utt2 good morning"];
+/// let text = Items {
+///     costs: Some(lines.iter().map(|line| line.len() as f64).collect()),
+///     inputs: Inputs::default().bytes("text", lines.concat().as_bytes()),
+///     ..Items::new(2)
+/// };
+/// assert_eq!(text.costs, Some(vec![10.0, 17.0]));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Items {
+    /// How many there are: indices `0..len`.
+    pub len: u64,
+    /// The expected cost of each in any unit (seconds of audio, say), `len` values, so that shards are
+    /// cut by work and not by count. `None`: all items cost the same.
+    pub costs: Option<Vec<f64>>,
+    /// What results depend on besides the parameters, such as the manifest and the model. It is part of
+    /// the run's fingerprint: a run is never resumed over other inputs.
+    pub inputs: Inputs,
+}
+
+impl Items {
+    /// So many, all of one cost.
+    #[must_use]
+    pub fn new(len: u64) -> Self {
+        Self { len, ..Self::default() }
+    }
+}
 
 /// What results depend on besides the parameters: a SHA-256 under each name. It is part of a run's
 /// fingerprint.
@@ -27,8 +62,8 @@ use crate::checksum::{sha256, sha256_bytes};
 /// assert_eq!(inputs, Inputs::default().bytes("manifest", b"utt1 a.wav\n"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Inputs(BTreeMap<String, String>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs(BTreeMap<String, Value>);
 
 impl Inputs {
     /// With a file, if there is one.
@@ -37,15 +72,21 @@ impl Inputs {
     /// When the file cannot be read.
     pub fn file<'a>(mut self, name: &str, path: impl Into<Option<&'a Path>>) -> Result<Self> {
         if let Some(path) = path.into() {
-            self.0.insert(name.to_owned(), sha256(path)?);
+            self.0.insert(name.to_owned(), sha256(path)?.into());
         }
         Ok(self)
     }
 
     /// With what was read already.
     #[must_use]
-    pub fn bytes(mut self, name: &str, bytes: &[u8]) -> Self {
-        self.0.insert(name.to_owned(), sha256_bytes(bytes));
+    pub fn bytes(self, name: &str, bytes: &[u8]) -> Self {
+        self.with(name, sha256_bytes(bytes))
+    }
+
+    /// With a value as it is.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.to_owned(), value.into());
         self
     }
 
@@ -60,7 +101,7 @@ impl Inputs {
     pub(crate) fn value(&self) -> Value {
         match self.0.is_empty() {
             true => Value::Null,
-            false => self.0.iter().map(|(name, sum)| (name.clone(), sum.as_str())).collect(),
+            false => self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
 
@@ -69,8 +110,8 @@ impl Inputs {
     /// # Errors
     /// Names the first that is not.
     pub(crate) fn check(&self, planned: &Value) -> Result<()> {
-        for (name, sum) in &self.0 {
-            if planned.get(name).and_then(Value::as_str) != Some(sum) {
+        for (name, value) in &self.0 {
+            if planned.get(name) != Some(value) {
                 bail!(
                     "`{name}` is not what it was when the run was planned, and its items may be \
                      others: put the old one back, or start over with `--restart`"
