@@ -52,6 +52,8 @@ recipe() {
     diff <(sed -n 's/^    \([fm].*-b [0-9.]*\)$/\1/p' recipes/mini_an4_python/README.md) \
         recipes/mini_an4_python/exp/utt2pitch
     need sox sox
+    log "a corpus with broken files"
+    tests/broken_corpus.sh
     log "the recipe with a stage of its own"
     rm -rf recipes/own_stage/exp
     ./recipes/own_stage/run.sh | tail -n 2 | diff - <(sed -n 's/^    \({"idx".*\)/\1/p' recipes/own_stage/README.md)
