@@ -55,6 +55,8 @@ recipe() {
     need sox sox
     log "a long recording"
     tests/long_recording.sh
+    log "a corpus with broken files"
+    tests/broken_corpus.sh
     log "the recipe in Python"
     rm -rf recipes/mini_an4_python/exp
     ./recipes/mini_an4_python/run.sh

@@ -14,6 +14,7 @@ mod queue;
 mod same_everywhere;
 mod slurm;
 mod slurm_faults;
+mod speech_everywhere;
 mod spy;
 mod ssh;
 mod ssh_stage;

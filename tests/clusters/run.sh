@@ -28,9 +28,9 @@ speech() { # ENV [OPTION...]
         umask 0 # HTCondor's jobs are another user's
         cd recipes/mini_an4
         . ./path.sh
-        [ -e exp/vad/results.jsonl ] || ./run.sh --stop_stage 4
-        mkdir -p exp
-        for stage in vad fbank; do
+        # Two clusters at once may want it.
+        flock . sh -c '[ -e exp/asr/results.jsonl ] || ./run.sh --stop_stage 7'
+        for stage in vad fbank asr; do
             espnet3-par run conf/train.yaml --stage "$stage" --restart --set "parallel.env=$1" \
                 --set "output_dir=exp/on_$1/$stage" "${@:2}"
             cmp "exp/$stage/results.jsonl" "exp/on_$1/$stage/results.jsonl"
@@ -41,6 +41,8 @@ speech() { # ENV [OPTION...]
 slurm() {
     PAR_MAX_ARRAY=40 up slurm
     speech slurm
+    # Alone: it waits for all four GPUs.
+    run speech_everywhere::slurm
     run same_everywhere::slurm slurm:: queue::
     run slurm_faults:: hunt::nothing_lost_on_slurm --test-threads=1
 }
@@ -48,12 +50,13 @@ slurm() {
 ssh() {
     up ssh
     speech ssh --set "parallel.options={hosts: [h1, h2], connect_options: {config: $PAR_SSH_CONFIG}}"
-    run same_everywhere::ssh ssh:: ssh_stage:: sshfs:: hunt::nothing_lost_on_hosts --test-threads=1
+    run same_everywhere::ssh speech_everywhere::ssh ssh:: ssh_stage:: sshfs:: hunt::nothing_lost_on_hosts \
+        --test-threads=1
 }
 sge() {
     up sge
     speech sge
-    run same_everywhere::sge
+    run same_everywhere::sge speech_everywhere::sge
 }
 torque() {
     PAR_SLURM_PORT=18817 up torque
