@@ -3,7 +3,7 @@
 //! A directory may be damaged, or planted by somebody else. A link would lead out of it, a pipe
 //! would be waited for without end, and two gigabytes would fill the memory.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -43,7 +43,7 @@ fn open_as(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     match options.custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path) {
         Ok(file) if file.metadata()?.is_file() => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        other => match what_else(path) {
+        other => match fs::symlink_metadata(path).ok().and_then(|at| what_else(at.file_type())) {
             Some(what) => Err(io::Error::other(format!("{} is {what}", path.display()))),
             None => other,
         },
@@ -51,8 +51,7 @@ fn open_as(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 /// What stands in the place of a file, if it is none.
-fn what_else(path: &Path) -> Option<&'static str> {
-    let kind = fs::symlink_metadata(path).ok()?.file_type();
+pub(crate) fn what_else(kind: FileType) -> Option<&'static str> {
     Some(match () {
         () if kind.is_file() => return None,
         () if kind.is_symlink() => "a link, and no file",

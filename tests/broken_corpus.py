@@ -20,6 +20,7 @@ from pathlib import Path
 UTTERANCES, OF_EACH_KIND = 1000, 10
 
 EARLY = r"the file ends early: \d+ of \d+ samples could be read"
+EARLY_OR_DAMAGED = EARLY.replace("early", "early or is damaged")
 
 
 def header(rate: int, length: int) -> bytes:
@@ -42,17 +43,33 @@ def every_second_sample(wav: bytes) -> bytes:
     return header(8000, len(samples)) + samples
 
 
-# The name's ending is the format of the file that `spoil` gets; it returns None where there is to be no file, and
-# True where there is to be a folder.
+def not_a_number(length: int) -> bytes:
+    """A WAV file of so many bytes of floats, of which the seventh is none."""
+    floats = struct.pack("<8f", *[0.0] * 7, float("nan")).ljust(length // 4 * 4, b"\0")
+    file = bytearray(header(16000, len(floats)) + floats)
+    # The tag of floats, bytes a second, bytes a sample, bits.
+    file[20], file[28:32], file[32], file[34] = 3, struct.pack("<I", 4 * 16000), 4, 32
+    return bytes(file)
+
+
+# The name's ending is the format of the file that `spoil` gets; it returns the spoilt one, None where there is to be
+# no file, or what makes something else of its name.
 # kind: (spoil, what prepare calls it, the reason)
 KINDS = {
     "half.wav": (half, "truncated", EARLY),
     "half.sph": (half, "truncated", r"the file ends after \d+ of \d+ samples"),
-    "half.flac": (half, "truncated", EARLY),
+    "half.flac": (half, "truncated", EARLY_OR_DAMAGED),
     "longer.wav": (lambda wav: header(16000, 10 * len(wav)) + wav[44:], "truncated", EARLY),
     "empty.wav": (lambda _: b"", "empty", "the file is empty"),
     "text.wav": (lambda _: b"this is said\n", "not audio", 'neither WAV, FLAC nor NIST SPHERE: it starts with "this"'),
-    "header.wav": (lambda wav: wav[:30], "damaged", "damaged header: unexpected end of file"),
+    "header.wav": (lambda wav: wav[:30], "truncated", "the file ends within its header"),
+    "header.sph": (lambda sph: sph[:700], "truncated", "the file ends within its header"),
+    "hz.wav": (lambda wav: header(0, len(wav) - 44) + wav[44:], "damaged", "a sample rate of 0 Hz"),
+    "none.wav": (lambda _: header(16000, 0), "empty", "no samples"),
+    "nan.wav": (lambda wav: not_a_number(len(wav) - 44), "damaged", "sample 7 is NaN"),
+    "flip.flac": (
+        lambda flac: flip(flac, len(flac) // 2), "damaged", r"damaged after \d+ samples: the next \d+ cannot be read",
+    ),
     "md5.flac": (
         lambda flac: flip(flac, 30), "damaged", "wrong checksum: its samples do not have the MD5 in its header",
     ),
@@ -60,7 +77,8 @@ KINDS = {
         lambda sph: flip(sph, 5000), "damaged", r"wrong checksum: its samples sum to \d+, its header says \d+",
     ),
     "missing.wav": (lambda _: None, "missing file", r"No such file or directory \(os error 2\)"),
-    "folder.wav": (lambda _: True, "unreadable", r"Is a directory \(os error 21\)"),
+    "folder.wav": (lambda _: os.mkdir, "unreadable", "it is a folder, and no file"),
+    "pipe.wav": (lambda _: os.mkfifo, "unreadable", "it is a pipe, and no file"),
 }
 # What asr takes, and `prepare: {sample_rate: 16000}` does not.
 SLOW = {"8k.wav": (every_second_sample, "wrong sample rate", "8000 Hz, and not 16000 Hz")}
@@ -90,8 +108,8 @@ def make() -> None:
         spoilt = spoil(good.read_bytes())
         if spoilt is good:
             os.link(good, path)
-        elif spoilt is True:
-            path.mkdir()
+        elif callable(spoilt):
+            spoilt(path)
         elif spoilt is not None:
             path.write_bytes(spoilt)
         utterances.append({"id": f"u{nth:04}", "recording": recording, "kind": kind, "path": str(path)})
@@ -154,7 +172,8 @@ def check(run: Path) -> None:
             other.update(text=record["text"], score=record["score"])
     same("records", records, wanted)
     same("text", (run / "text").read_text().splitlines(), [f"{r['utt_id']} {r['text']}".strip() for r in wanted])
-    check_errors(run, utterances, KINDS, lambda path, _, reason: f"failed to read audio `{path}`: {reason}")
+    place = "(failed to read audio `{}`: )?"
+    check_errors(run, utterances, KINDS, lambda path, _, reason: place.format(path) + reason)
 
 
 def check_prepared(run: Path) -> None:

@@ -164,9 +164,10 @@ pub(super) fn describe(
     let place = run.root().display();
     if *resumes && run.shards().is_dir() {
         let progress = Survey::new(run, spec).look()?;
-        let settled = progress.done + progress.failed;
+        let (settled, failed) = (progress.done + progress.failed, progress.failed);
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         text += &format!(
-            "# {place} has {settled} of {}; a run goes on from there\n",
+            "# {place} has {settled} of {}{failed}; a run goes on from there\n",
             count(spec.total() as usize, "item")
         );
     } else {

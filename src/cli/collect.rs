@@ -102,7 +102,7 @@ impl Collect {
             tell(path.display());
             collected
         };
-        Ok(conclude(&collected))
+        Ok(conclude(&run, &collected))
     }
 
     fn write(&self, run: &RunDir, spec: &Spec, out: &mut dyn Write) -> Result<Collected> {
@@ -150,9 +150,12 @@ fn text(record: &Record, field: &str) -> Result<String> {
     Ok(text)
 }
 
-fn conclude(collected: &Collected) -> Exit {
+fn conclude(run: &RunDir, collected: &Collected) -> Exit {
     if !collected.errors.is_empty() {
-        tell(format!("{} failed and have no record", count(collected.errors.len(), "item")));
+        let errors = run.errors();
+        let see =
+            if errors.exists() { format!(", see {}", errors.display()) } else { String::new() };
+        tell(format!("{} failed{see}", count(collected.errors.len(), "item")));
     }
     if !collected.missing.is_empty() {
         let count: u64 = collected.missing.iter().map(|range| range.end - range.start).sum();

@@ -1,13 +1,17 @@
 //! One piece of audio as mono samples at the rate a stage wants.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use nix::libc::O_NONBLOCK;
 
 use super::fault::Fault;
 use super::{decode, resample, sphere};
+use crate::plain_file::what_else;
 
 /// Mono audio.
 ///
@@ -61,6 +65,33 @@ pub(crate) struct Decoded {
     pub total_frames: Option<u64>,
 }
 
+/// What a sample rate can be in Hz; anything else is a damaged header, and would need a filter of
+/// gigabytes.
+pub(crate) const RATES: RangeInclusive<u32> = 1_000..=768_000;
+
+impl Decoded {
+    /// Whether the rate and the samples can be those of sound. Files of floats can hold anything: no
+    /// scale that is in use, of 32-bit integers either, has larger samples, and sums of their squares
+    /// would overflow.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub(crate) fn check(self) -> Result<Self> {
+        const LARGEST: f32 = 1e10;
+        if !RATES.contains(&self.sample_rate) {
+            return Err(Fault::Damaged.is(format!("a sample rate of {} Hz", self.sample_rate)));
+        }
+        let odd = |sample: &f32| sample.is_nan() || sample.abs() > LARGEST;
+        match self.samples.iter().position(odd) {
+            None => Ok(self),
+            Some(at) => {
+                let (frame, sample) = (at / self.channels.max(1), self.samples[at]);
+                Err(Fault::Damaged.is(format!("sample {frame} is {sample}")))
+            }
+        }
+    }
+}
+
 /// Reads `span` of the WAV, FLAC or NIST SPHERE file `path`, one channel of it (counted from 0) or
 /// the mean of all, at `sample_rate` Hz. Only the span is decoded where the format can seek.
 ///
@@ -90,19 +121,8 @@ pub(crate) struct Decoded {
 /// no such channel, a span that ends more than half a second after the recording.
 pub fn read(path: &Path, span: Span, channel: Option<usize>, sample_rate: u32) -> Result<Audio> {
     read_native(path, span, channel)
-        .and_then(sane)
         .and_then(|audio| resample::resample(audio, sample_rate))
         .with_context(|| format!("failed to read audio `{}`", path.display()))
-}
-
-/// Files of floats can hold anything. No scale that is in use, of 32-bit integers either, has larger
-/// samples, and sums of their squares would overflow.
-fn sane(audio: Audio) -> Result<Audio> {
-    const LARGEST: f32 = 1e10;
-    match audio.samples.iter().position(|sample| sample.is_nan() || sample.abs() > LARGEST) {
-        None => Ok(audio),
-        Some(at) => bail!("damaged: sample {at} is {}", audio.samples[at]),
-    }
 }
 
 fn read_native(path: &Path, span: Span, channel: Option<usize>) -> Result<Audio> {
@@ -137,20 +157,25 @@ impl Kind {
             Self::Wav | Self::Flac => decode::read(file, self, span)?,
         };
         check_span(span, decoded.total_frames, decoded.sample_rate)?;
-        Ok(decoded)
+        decoded.check()
     }
 }
 
 /// Opens an audio file, and looks at its first bytes.
 pub(crate) fn open(path: &Path) -> Result<(File, Kind)> {
-    let mut file = File::open(path)?;
+    // A pipe would be waited for without end.
+    let mut file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
     let mut magic = [0; 4];
-    let length = file.metadata()?.len();
-    if length == 0 {
-        return Err(Fault::Empty.is("the file is empty"));
+    let metadata = file.metadata()?;
+    if let Some(what) = what_else(metadata.file_type()) {
+        return Err(Fault::Unreadable.is(format!("it is {what}")));
     }
-    if length < 4 {
-        return Err(Fault::NotAudio.is(format!("the file has only {length} bytes")));
+    match metadata.len() {
+        0 => return Err(Fault::Empty.is("the file is empty")),
+        length @ 1..4 => {
+            return Err(Fault::NotAudio.is(format!("too short for any audio: {length} B")));
+        }
+        _ => {}
     }
     file.read_exact(&mut magic)?;
     let kind = match &magic {

@@ -99,15 +99,19 @@ fn broken_files_say_what_is_wrong() {
     corrupt[2000..2100].fill(0x55);
     let mut wrong_md5 = flac.to_vec();
     wrong_md5[30] ^= 1;
-    let cases: [(&str, &[u8], &str); 8] = [
+    let mut mp3 = whole.clone();
+    mp3[20] = 0x55;
+    let cases: [(&str, &[u8], &str); 10] = [
         ("a.flac", &wrong_md5, "wrong checksum"),
         ("a.wav", &[], "the file is empty"),
-        ("a.wav", b"RI", "the file has only 2 bytes"),
+        ("a.wav", b"RI", "too short for any audio: 2 B"),
         ("a.wav", b"ID3\x04 an mp3", "neither WAV, FLAC nor NIST SPHERE"),
-        ("a.wav", &whole[..20], "damaged header: "),
+        ("a.wav", &whole[..20], "the file ends within its header"),
+        ("a.sph", b"NIST_1A\n   1024\nsample_", "the file ends within its header"),
+        ("a.wav", &mp3, "cannot decode this kind of audio: "),
         ("a.wav", &whole[..44 + 2000], "the file ends early: 1000 of 8000 samples could be read"),
-        ("a.flac", &flac[..2000], "samples"),
-        ("a.flac", &corrupt, "samples"),
+        ("a.flac", &flac[..2000], "the file ends early or is damaged: 0 of 4000 samples"),
+        ("a.flac", &corrupt, "the file ends early or is damaged: 0 of 4000 samples"),
     ];
     for (name, bytes, expected) in cases {
         let (_dir, path) = write(name, bytes);
@@ -125,6 +129,15 @@ fn broken_files_say_what_is_wrong() {
 }
 
 #[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.wav");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let error = error(&path, WHOLE, None);
+    assert!(error.ends_with("it is a pipe, and no file"), "{error}");
+}
+
+#[test]
 fn floats_that_are_no_samples() {
     for (value, said) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (1e11, "100000000000")] {
         // The same bytes as 32-bit floats, format tag 3.
@@ -132,7 +145,7 @@ fn floats_that_are_no_samples() {
         (file[20], file[32], file[34]) = (3, 4, 32);
         file[44 + 4 * 7..][..4].copy_from_slice(&value.to_le_bytes());
         let (_dir, path) = write("a.wav", &file);
-        assert!(error(&path, WHOLE, None).ends_with(&format!("damaged: sample 7 is {said}")));
+        assert!(error(&path, WHOLE, None).ends_with(&format!("sample 7 is {said}")));
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn header(file: File, kind: Kind) -> Result<Decoded> {
 /// Built with overflow checks, symphonia panics at some damaged headers.
 fn guarded(work: impl FnOnce() -> Result<Decoded>) -> Result<Decoded> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| bail!("damaged header: the decoder gave up"))
+        .unwrap_or_else(|_| bail!("in its header: the decoder gave up"))
 }
 
 /// A file whose header was read.
@@ -72,7 +72,7 @@ fn open(mut file: File, kind: Kind) -> Result<Opened> {
     hint.with_extension(if kind == Kind::Flac { "flac" } else { "wav" });
     let reader = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| anyhow!("damaged header: {}", words(&error)))?;
+        .map_err(|error| no_header(&error))?;
     let track = reader.default_track(TrackType::Audio).context("no audio in the file")?.clone();
     let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio());
     let parameters = parameters.context("the header does not say how the audio is coded")?;
@@ -80,7 +80,7 @@ fn open(mut file: File, kind: Kind) -> Result<Opened> {
     let channels = parameters.channels.as_ref().map_or(1, Channels::count);
     let decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default().verify(true))
-        .map_err(|error| anyhow!("cannot decode this kind of audio: {}", words(&error)))?;
+        .map_err(|error| no_header(&error))?;
     let width = channels as u64 * u64::from(parameters.bits_per_sample.unwrap_or(16)).div_ceil(8);
     let width = width.max(1);
     let known = |frames: &u64| kind == Kind::Flac || frames * width < UNKNOWN_LENGTH;
@@ -102,7 +102,9 @@ fn decode_file(file: File, kind: Kind, span: Span) -> Result<Decoded> {
     if wanted.1 != u64::MAX && frames < wanted.1 - start {
         let total = total.unwrap_or(wanted.1);
         let read = start + frames;
-        let message = format!("the file ends early: {read} of {total} samples could be read");
+        // Of a FLAC file whose last frame is none, nobody can tell.
+        let what = if kind == Kind::Flac { "ends early or is damaged" } else { "ends early" };
+        let message = format!("the file {what}: {read} of {total} samples could be read");
         return Err(Fault::Truncated.is(message));
     }
     // FLAC carries the MD5 of all its samples.
@@ -137,6 +139,11 @@ fn decode(
             Err(Error::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => break,
             Err(error) => bail!("damaged after {position} samples: {}", words(&error)),
         };
+        let at = u64::try_from(packet.pts.get()).unwrap_or(position);
+        if at > position {
+            // FLAC's reader passes over frames that are none.
+            bail!("damaged after {position} samples: the next {} cannot be read", at - position);
+        }
         let buffer = decoder
             .decode(&packet)
             .map_err(|error| anyhow!("damaged after {position} samples: {}", words(&error)))?;
@@ -154,6 +161,19 @@ fn decode(
         position += length;
     }
     Ok(frames)
+}
+
+/// Why a header could not be read.
+fn no_header(error: &Error) -> anyhow::Error {
+    match error {
+        Error::IoError(cut) if cut.kind() == ErrorKind::UnexpectedEof => {
+            Fault::Truncated.is("the file ends within its header")
+        }
+        Error::Unsupported(what) => {
+            Fault::Unreadable.is(format!("cannot decode this kind of audio: {what}"))
+        }
+        error => anyhow!("in its header: {}", words(error)),
+    }
 }
 
 /// symphonia's message without its own prefix.

@@ -31,8 +31,8 @@ pub(crate) fn inspect(path: &Path, span: Span, decode: bool) -> Result<Inspected
     let (file, kind) = audio::open(path)?;
     let decoded = match (decode, kind) {
         (true, kind) => kind.decode(file, span)?,
-        (false, Kind::Sphere) => sphere::header(file)?,
-        (false, kind) => decode::header(file, kind)?,
+        (false, Kind::Sphere) => sphere::header(file)?.check()?,
+        (false, kind) => decode::header(file, kind)?.check()?,
     };
     let (sample_rate, num_channels) = (decoded.sample_rate, decoded.channels);
     let mut frames = decoded.samples.len() as u64 / num_channels.max(1) as u64;

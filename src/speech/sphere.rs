@@ -4,7 +4,7 @@
 //! then the samples. <https://www.isip.piconepress.com/projects/speech/software/tutorials/production/fundamentals/v1.0/section_02/s02_01_p04.html>
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result, bail};
 
@@ -83,9 +83,17 @@ impl Header {
     }
 }
 
+/// Why a header could not be read.
+fn cut(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::Truncated.is("the file ends within its header"),
+        _ => error.into(),
+    }
+}
+
 fn read_header(file: &mut File) -> Result<Header> {
     let mut start = [0; 16];
-    file.read_exact(&mut start).context("the file ends within its SPHERE header")?;
+    file.read_exact(&mut start).map_err(cut)?;
     let start = String::from_utf8_lossy(&start);
     let bytes: u64 = match start.split_whitespace().collect::<Vec<_>>()[..] {
         ["NIST_1A", bytes] => bytes.parse().context("a SPHERE header without its length")?,
@@ -96,7 +104,7 @@ fn read_header(file: &mut File) -> Result<Header> {
         bail!("a SPHERE header of {bytes} bytes");
     }
     let mut text = vec![0; bytes as usize - 16];
-    file.read_exact(&mut text).context("the file ends within its SPHERE header")?;
+    file.read_exact(&mut text).map_err(cut)?;
     let text = String::from_utf8_lossy(&text);
     let lines = text.lines().take_while(|line| line.trim() != "end_head");
     let fields: Vec<(&str, &str)> = lines

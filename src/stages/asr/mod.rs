@@ -14,7 +14,7 @@ mod whisper;
 use std::io::Write;
 use std::ops::Range;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::collect::write_own;
 use crate::speech::Audio;
@@ -44,6 +44,7 @@ impl Heard {
         let segments = segments.transpose()?.map(Vec::as_slice);
         let recogniser = &model.recogniser;
         let audio = dataset.audio(idx, recogniser.sample_rate())?;
+        ensure!(!audio.samples.is_empty(), "no samples");
         let pieces = cut::pieces(&audio.samples, audio.sample_rate, recogniser.longest(), segments);
         Ok(Self { audio, pieces })
     }

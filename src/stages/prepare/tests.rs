@@ -96,7 +96,7 @@ fn audio_that_is_not_what_it_should_be() {
             ),
             ("a", "duplicate id: wav.scp:9: utterance `a` was already on line 1"),
             ("lonely", "malformed line: wav.scp:10: expected `UTT_ID PATH`, found `lonely`"),
-            ("i (/)", "unreadable: Is a directory (os error 21)"),
+            ("i (/)", "unreadable: it is a folder, and no file"),
         ])
     };
     assert_eq!(errors(folder.path(), &checks), why(true));

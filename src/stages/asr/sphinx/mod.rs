@@ -134,8 +134,8 @@ impl Sphinx {
             acoustic += scores.best;
         }
         let (words, score) = search.finish().with_context(|| {
-            let frames = self.mfcc.num_frames(samples.len());
-            format!("too short: {frames} frames of features are less than silence at both ends has")
+            let seconds = samples.len() as f64 / f64::from(self.sample_rate);
+            format!("too short: {seconds} s have room for no word, nor for silence at both ends")
         })?;
         Ok(Hypothesis { text: words.join(" "), score: units::nats(score + acoustic), tokens: None })
     }
@@ -199,9 +199,9 @@ mod tests {
         assert_eq!(sphinx.recognise(&[&falling]).expect("a hypothesis"), found[1..]);
 
         let error = sphinx.recognise(&[&rising[..100]]).expect_err("too short").to_string();
-        assert!(error.starts_with("too short: 1 frames of features"), "{error}");
+        assert!(error.starts_with("too short: 0.0125 s have room for no word"), "{error}");
         let error = sphinx.recognise(&[&[]]).expect_err("nothing").to_string();
-        assert!(error.starts_with("too short: 0 frames of features"), "{error}");
+        assert!(error.starts_with("too short: 0 s have room for no word"), "{error}");
     }
 
     #[test]
