@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The recipe corpus_scale at its size, on this machine's first two cores:
+# The recipe corpus_scale at its size, with two workers:
 #   1. the stage asr: its time beside PocketSphinx's over the same utterances, the words of both, and how long
 #      the last worker works alone
 #   2. the same, killed with -9 twenty times (driver, task, workers) and resumed by the same command with another
@@ -44,7 +44,7 @@ scale=${root}/tests/reference/scale.py
 
 cd recipes/corpus_scale
 . ./path.sh
-if [ "$(cat data/clean/text 2> /dev/null | wc -l)" != "${number}" ]; then
+if [ "$(cat exp/prepare/data/text 2> /dev/null | wc -l)" != "${number}" ]; then
     rm -rf data exp
 fi
 ./run.sh --number "${number}" --stop_stage 4
@@ -58,7 +58,7 @@ mkdir "${exp}/no_utt2dur"
 cp "${exp}/data/wav.scp" "${exp}/no_utt2dur"
 
 asr() { # OUTPUT_DIR DATA_DIR: a command line, in ${command}
-    command=(taskset -c 0,1 espnet3-par run conf/decode.yaml --stage asr --set "output_dir=$1"
+    command=(espnet3-par run conf/decode.yaml --stage asr --set "output_dir=$1"
         --set "asr.manifest=$2/wav.scp")
 }
 score() { # NAME OF
@@ -78,7 +78,7 @@ asr "${exp}/no_costs" "${exp}/no_utt2dur"
 cmp "${exp}/no_costs/results.jsonl" "${exp}/undisturbed/results.jsonl"
 score score undisturbed
 log "PocketSphinx"
-taskset -c 0,1 "${python}" "${scale}" pocketsphinx ../mini_an4/downloads exp/prepare/data "${exp}"
+"${python}" "${scale}" pocketsphinx ../mini_an4/downloads exp/prepare/data "${exp}"
 
 log "asr, killed twenty times, --seed ${seed}"
 asr "${exp}/killed" "${exp}/data"
