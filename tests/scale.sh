@@ -13,7 +13,7 @@
 #   --finish ENV     where the killed run ends: slurm needs root (slurm)
 #   --strict yes|no  whether a worker that is idle for 5 % of the run is a failure (yes)
 #   --seed N         for the moments of the kills (any)
-# Needs espeak-ng; PocketSphinx is installed from PyPI into target/reference_sphinx, once.
+# Needs espeak-ng, and 0.7 GB for 5000 utterances; PocketSphinx is installed from PyPI into target/reference_sphinx, once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$(pwd)
@@ -36,7 +36,6 @@ log() { echo "$(date '+%Y-%m-%dT%H:%M:%S') scale.sh: $*" >&2; }
 exp=${root}/target/scale
 rm -rf "${exp}"
 mkdir -p "${exp}/data"
-trap '[ ! -d "${exp}/slurm" ] || WIPE=1 "${root}/tests/clusters/slurm.sh" down "${exp}/slurm"' EXIT
 
 tests/reference/install_pocketsphinx.sh
 python=${root}/target/reference_sphinx/venv/bin/python
@@ -84,9 +83,11 @@ log "asr, killed twenty times, --seed ${seed}"
 asr "${exp}/killed" "${exp}/data"
 "${python}" "${scale}" kill "${exp}/killed" "${seed}" "${command[@]}"
 if [ "${finish}" = slurm ]; then
-    PAR_SLURM_PORT=18017 PAR_SLURM_ACCOUNTING=0 "${root}/tests/clusters/slurm.sh" up "${exp}/slurm"
+    slurm=$(mktemp -d /tmp/par.XXXXXX)
+    trap 'WIPE=1 "${root}/tests/clusters/slurm.sh" down "${slurm}" || true; rm -rf "${slurm}"' EXIT
+    PAR_SLURM_PORT=18017 PAR_SLURM_ACCOUNTING=0 "${root}/tests/clusters/slurm.sh" up "${slurm}"
     # shellcheck source=/dev/null
-    . "${exp}/slurm/env.sh"
+    . "${slurm}/env.sh"
 fi
 log "and finished, by ${finish}"
 # A node of Slurm cannot see that workers of this host are dead, and waits until their leases of 120 s are over.
