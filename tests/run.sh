@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All tests, on a machine that has Rust: what else they need is installed here.
 #
-# usage: tests/run.sh [STEP...]     default: lint unit recipe instructions reference rendered python clusters
+# usage: tests/run.sh [STEP...]     default: lint unit recipe instructions reference scale rendered python clusters
 #
 # clusters starts real schedulers and hosts, and needs root; all others do not.
 set -euo pipefail
@@ -88,6 +88,14 @@ reference() {
     tests/reference/sphinx.sh
 }
 
+# Small, and nothing that is timed fails it.
+scale() {
+    need_python
+    need espeak-ng espeak-ng
+    log "a corpus: beside PocketSphinx, killed, resumed"
+    tests/scale.sh --number 600 --repeats 8 --finish local --strict no
+}
+
 # What is handed to schedulers, read by what is not ours.
 rendered() {
     need_python
@@ -121,7 +129,7 @@ clusters() {
     return "$failed"
 }
 
-[ $# -gt 0 ] || set -- lint unit recipe instructions reference rendered python clusters
+[ $# -gt 0 ] || set -- lint unit recipe instructions reference scale rendered python clusters
 for step in "$@"; do
     "$step"
 done

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A corpus that anybody can make: sentences in AN4's style, said by espeak-ng, with noise.
+# A corpus of thousands of utterances that anybody can make, and recognise: sentences in AN4's style, said by
+# espeak-ng, with noise.
 #
 # usage: ./run.sh [--stage N] [--stop_stage N] [--number N] [-- OPTION...]
 #   --stage N        start at this stage (1)
-#   --stop_stage N   stop after this stage (3)
+#   --stop_stage N   stop after this stage (7)
 #   --number N       how many utterances (5000)
 #   OPTION...        for `espnet3-par run`, such as `--set parallel.n_workers=8`
-# Stages: 1 sentences, 2 synthesise, 3 augment
+# Stages: 1 sentences, 2 synthesise, 3 augment, 4 prepare, 5 asr, 6 score, 7 show results
 # Needs espeak-ng (on Debian: apt-get install espeak-ng).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -15,7 +16,7 @@ usage() { sed -n 's/^# \{0,1\}//; 2,/^set/{/^set/!p}' "$0"; }
 log() { echo "$(date '+%Y-%m-%dT%H:%M:%S') run.sh: $*" >&2; }
 
 stage=1
-stop_stage=3
+stop_stage=7
 number=5000
 while [ $# -gt 0 ]; do
     case $1 in
@@ -28,8 +29,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 for given in "${stage}" "${stop_stage}"; do
-    if ! [[ ${given} =~ ^[1-3]$ ]]; then
-        echo "run.sh: a stage is a number from 1 to 3, not ${given}; see --help" >&2
+    if ! [[ ${given} =~ ^[1-7]$ ]]; then
+        echo "run.sh: a stage is a number from 1 to 7, not ${given}; see --help" >&2
         exit 2
     fi
 done
@@ -64,4 +65,22 @@ fi
 if within 3; then
     log "stage 3: augment"
     espnet3-par run conf/augment.yaml "$@"
+fi
+if within 4; then
+    log "stage 4: is the data whole?"
+    espnet3-par run conf/decode.yaml --stage prepare "$@"
+fi
+if within 5; then
+    log "stage 5: speech recognition"
+    espnet3-par run conf/decode.yaml --stage asr "$@"
+fi
+if within 6; then
+    log "stage 6: word error rate"
+    espnet3-par run conf/decode.yaml --stage score "$@"
+fi
+if within 7; then
+    log "stage 7: results"
+    espnet3-par status exp
+    head -n 1 exp/prepare/report.txt
+    head -n 1 exp/score/result.txt
 fi

@@ -3,7 +3,6 @@
 # states and of paths, and the words of every utterance, which must be those of PocketSphinx's first pass
 # without beams. Says which of PocketSphinx's shortcuts and further passes changes words, and prints the
 # real-time factors of both, on one core.
-# PocketSphinx is installed from PyPI (100 MB with numpy) into target/reference_sphinx, once.
 #
 # usage: tests/reference/sphinx.sh [DIRECTORY]
 set -euo pipefail
@@ -14,9 +13,8 @@ work=$(cd "${work}" && pwd)
 recipe=$(pwd)/recipes/mini_an4
 sphinx=$(pwd)/tests/reference/sphinx.py
 
-. tests/reference/venv.sh
-venv "${work}/venv" numpy pocketsphinx==5.1.1
-python=${work}/venv/bin/python
+tests/reference/install_pocketsphinx.sh
+python=$(pwd)/target/reference_sphinx/venv/bin/python
 
 "${recipe}/local/fetch.sh"
 cd "${recipe}"
