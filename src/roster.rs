@@ -143,6 +143,19 @@ pub(crate) fn bury(run: &RunDir, job: u32, task: u32, why: &str) {
     }
 }
 
+/// Notes of workers that died on this host and left no word that they are lost: from elsewhere that
+/// cannot be seen, and what they held would wait until their leases are over.
+pub(crate) fn bury_here(run: &RunDir) {
+    for worker in Worker::read_all(run) {
+        let silent = worker.ended.is_none() && worker.run == run.id();
+        if silent && worker.process.lives() == Some(false) {
+            let why = format!("its process on {} is gone", worker.process.host);
+            // If it cannot be noted, the lease tells, later.
+            let _ = worker.end(run, Ended::Lost { why });
+        }
+    }
+}
+
 /// A name no other worker of the run has, and the log file under that name.
 pub(crate) fn reserve_name(run: &RunDir) -> io::Result<(String, File)> {
     loop {
@@ -232,6 +245,21 @@ mod tests {
         touch(&run.worker(&stale.worker)).expect("touches");
         assert_eq!(life(&run, &stale.worker), Life::Alive);
         assert_eq!(life(&run, "nobody"), Life::Dead);
+    }
+
+    #[test]
+    fn the_dead_of_this_host_are_buried_for_others_to_see() {
+        let (_folder, run) = run();
+        let elsewhere = stranger(&run, Duration::from_secs(5));
+        let [here, mut gone] = ["w1", "w2"]
+            .map(|name| Worker::enter(&run, name, Place::default()).expect("enters"));
+        // The time at which its process began is another's.
+        gone.process.start += 1;
+        fs::write(run.worker("w2"), serde_json::to_vec(&gone).expect("is JSON")).expect("writes");
+        bury_here(&run);
+        let ended = |name: &str| Worker::read(&run, name).expect("is there").ended;
+        assert!(matches!(ended("w2"), Some(Ended::Lost { .. })));
+        assert_eq!([ended(&here.worker), ended(&elsewhere.worker)], [None, None]);
     }
 
     #[test]

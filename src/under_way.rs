@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::cluster::scheduler;
+use crate::cluster::{is_here, scheduler};
 use crate::inquiry::{Inquiry, PAUSE};
 use crate::job::{Job, Task};
 use crate::launch::{NotStarted, Started, kill_session, start_task};
 use crate::log::last_lines;
-use crate::roster::{Life, Worker, bury};
+use crate::roster::{Life, Worker, bury, bury_here};
 use crate::run_dir::RunDir;
 use crate::stop::Stop;
 use crate::submit::{cancel, submit};
@@ -59,6 +59,9 @@ impl UnderWay {
     /// # Errors
     /// [`NotStarted`] when a program cannot be started or the scheduler refuses.
     pub(crate) fn submit(run: &RunDir, job: &Job, detached: bool) -> Result<Self> {
+        if !is_here(&job.cluster) {
+            bury_here(run);
+        }
         let Some(scheduler) = scheduler(&job.cluster) else {
             let job = Box::new(job.clone().register(run)?);
             let tasks = 0..job.tasks.len() as u32;

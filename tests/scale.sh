@@ -90,14 +90,7 @@ if [ "${finish}" = slurm ]; then
     . "${slurm}/env.sh"
 fi
 log "and finished, by ${finish}"
-# A node of Slurm cannot see that workers of this host are dead, and waits until their leases of 120 s are over.
-for ((time = 1; ; time++)); do
-    code=0
-    "${command[@]}" --set "parallel.env=${finish}" --set parallel.n_workers=3 || code=$?
-    [ "${code}" = 3 ] && [ "${time}" -le 13 ] || break
-    sleep 10
-done
-[ "${code}" = 0 ] || exit "${code}"
+"${command[@]}" --set "parallel.env=${finish}" --set parallel.n_workers=3
 score score_killed killed
 cmp "${exp}/killed/results.jsonl" "${exp}/undisturbed/results.jsonl"
 cmp "${exp}/killed/text" "${exp}/undisturbed/text"
