@@ -109,8 +109,8 @@ pub(crate) fn plan(config: &Config, anew: bool) -> Result<Planned> {
             Err(refused) => return Err(refused.into()),
         }
     }
-    let bounds = cut(config, &fingerprint, costs)?;
-    Ok(Planned { run, spec: Spec::new(fingerprint, bounds), resumes: false, replaces })
+    let spec = cut(config, fingerprint, costs)?;
+    Ok(Planned { run, spec, resumes: false, replaces })
 }
 
 /// Whether a run was tried, has neither a record nor a failed item, and nobody works on it.
@@ -167,29 +167,38 @@ fn said_of(config: &Config, error: &str) -> Option<(String, String)> {
     Some((longest.0, longest.2))
 }
 
-fn cut(config: &Config, fingerprint: &Fingerprint, costs: Option<Vec<f64>>) -> Result<Vec<u64>> {
+/// How the items are cut into shards, and which of these come first.
+fn cut(config: &Config, fingerprint: Fingerprint, costs: Option<Vec<f64>>) -> Result<Spec> {
     let total = fingerprint.indices.len();
     let parallel = &config.parallel;
-    if let Some(shards) = plan::asked(total, parallel.shards, parallel.shard_size) {
-        // Whoever says how to cut gets equal counts.
-        return plan::bounds(total, shards, None);
-    }
+    let costs = costs.map(|costs| chosen(&fingerprint, &costs)).transpose()?;
     let batch_size = config.batch_size.unwrap_or(1).into();
-    let workers = plan::Workers {
-        workers: parallel.n_workers,
-        threads_per_worker: parallel.threads_per_worker,
-        batch_size,
+    let bounds = match plan::asked(total, parallel.shards, parallel.shard_size) {
+        // Whoever says how to cut gets equal counts.
+        Some(shards) => plan::bounds(total, shards, None)?,
+        None => {
+            let workers = plan::Workers {
+                workers: parallel.n_workers,
+                threads_per_worker: parallel.threads_per_worker,
+                batch_size,
+            };
+            let shards = workers.num_shards(total);
+            match &costs {
+                Some(costs) => plan::bounds(total, shards, Some(costs))?,
+                None => plan::bounds_of_batches(total, shards, batch_size)?,
+            }
+        }
     };
-    let shards = workers.num_shards(total);
-    let Some(costs) = costs else {
-        return plan::bounds_of_batches(total, shards, batch_size);
-    };
+    let heavy = costs.map(|costs| plan::heavy(&bounds, &costs)).unwrap_or_default();
+    Ok(Spec { heavy, ..Spec::new(fingerprint, bounds) })
+}
+
+/// The costs of the items asked for.
+fn chosen(fingerprint: &Fingerprint, costs: &[f64]) -> Result<Vec<f64>> {
     if costs.len() as u64 != fingerprint.num_items {
         bail!("the provider has {} costs for {} items", costs.len(), fingerprint.num_items);
     }
-    let chosen: Vec<f64> =
-        fingerprint.indices.clone().into_iter().map(|idx| costs[idx as usize]).collect();
-    plan::bounds(total, shards, Some(&chosen))
+    Ok(fingerprint.indices.clone().into_iter().map(|idx| costs[idx as usize]).collect())
 }
 
 /// The next submission of a run, as the config wants it.

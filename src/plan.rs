@@ -10,6 +10,10 @@ const SHARDS_PER_WORKER: u64 = 16;
 /// number of workers.
 const FEWEST_SHARDS: u64 = 128;
 
+/// A shard that costs so many times the mean has an item, or a few, too costly to be cut: begun last, it
+/// would be worked on when all others are done.
+const HEAVY: f64 = 1.5;
+
 /// The threads of a worker wait for each other at the end of a shard: so many batches for each.
 const ROUNDS: u64 = 4;
 
@@ -82,6 +86,16 @@ pub(crate) fn bounds(total: u64, shards: u64, costs: Option<&[f64]>) -> Result<V
     Ok(cuts)
 }
 
+/// The shards that cost far more than the others, the heaviest first.
+pub(crate) fn heavy(bounds: &[u64], costs: &[f64]) -> Vec<usize> {
+    let cost = |ends: &[u64]| costs[ends[0] as usize..ends[1] as usize].iter().sum::<f64>();
+    let shards: Vec<f64> = bounds.windows(2).map(cost).collect();
+    let limit = HEAVY * shards.iter().sum::<f64>() / shards.len() as f64;
+    let mut heavy: Vec<usize> = (0..shards.len()).filter(|shard| shards[*shard] > limit).collect();
+    heavy.sort_by(|a, b| shards[*b].total_cmp(&shards[*a]));
+    heavy
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +152,18 @@ mod tests {
         costs[0] = 10.0;
         assert_eq!(bounds(11, 2, Some(&costs)).expect("cuts"), [0, 1, 11]);
         assert_eq!(bounds(4, 2, Some(&[0.0; 4])).expect("cuts"), [0, 2, 4]);
+    }
+
+    #[test]
+    fn the_heavy_are_known() {
+        let mut costs = vec![1.0; 100];
+        (costs[40], costs[99]) = (30.0, 60.0);
+        let cuts = bounds(100, 10, Some(&costs)).expect("cuts");
+        let found = heavy(&cuts, &costs);
+        let first: Vec<u64> = found.iter().map(|shard| cuts[shard + 1]).collect();
+        assert!(found.len() == 2 && first[0] == 100 && cuts[found[1]] <= 40, "{cuts:?} {found:?}");
+        assert_eq!(heavy(&bounds(100, 10, None).expect("cuts"), &[1.0; 100]), [0; 0]);
+        assert_eq!(heavy(&[0], &[]), [0; 0]);
     }
 
     #[test]

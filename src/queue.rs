@@ -46,6 +46,8 @@ pub(crate) struct Queue<'a> {
     /// The workers of the run: each begins with its share of what is free. All at the front would be
     /// rivals for each shard.
     n_workers: u32,
+    /// The shards that are begun before all others, the heaviest first.
+    heavy: &'a [usize],
     todo: VecDeque<usize>,
     misses: u32,
     /// What it has cost so far.
@@ -69,8 +71,27 @@ impl<'a> Queue<'a> {
         after: Option<String>,
     ) -> Self {
         let (todo, attempts, gone) = (VecDeque::new(), HashMap::new(), HashSet::new());
-        let asked = Asked::default();
-        Self { run, worker, num_shards, n_workers, todo, misses: 0, asked, gone, attempts, after }
+        let (asked, heavy) = (Asked::default(), [].as_slice());
+        Self {
+            run,
+            worker,
+            num_shards,
+            n_workers,
+            heavy,
+            todo,
+            misses: 0,
+            asked,
+            gone,
+            attempts,
+            after,
+        }
+    }
+
+    /// With shards that are begun before all others, the heaviest first. Not by every second submission:
+    /// one of them may take longer than a time limit, and all else must go on.
+    pub(crate) fn first_of_all(self, heavy: &'a [usize]) -> Self {
+        let begin = self.worker.job.saturating_sub(1).is_multiple_of(2);
+        Self { heavy: if begin { heavy } else { &[] }, ..self }
     }
 
     /// Claims the next shard.
@@ -95,7 +116,7 @@ impl<'a> Queue<'a> {
                 self.misses += 1;
                 if self.misses > self.patience() {
                     self.todo.clear();
-                } else if !self.todo.is_empty() {
+                } else if !self.todo.is_empty() && !self.heavy.contains(&shard) {
                     // Who has this one has those behind it, too: further and further ahead.
                     self.todo.rotate_left((1 << self.misses.min(31)) % self.todo.len());
                 }
@@ -114,8 +135,25 @@ impl<'a> Queue<'a> {
                 break;
             }
             self.todo.rotate_left(self.first(self.todo.len()));
+            self.heavy_to_the_front();
         }
         Ok(Next::Later)
+    }
+
+    /// The heavy shards are dealt out to the workers like cards; each begins with its own, and goes on with
+    /// those of its neighbours, who may not have come yet.
+    fn heavy_to_the_front(&mut self) {
+        if self.heavy.is_empty() {
+            return;
+        }
+        let workers = self.n_workers.max(1) as usize;
+        let rank = self.worker.rank as usize % workers;
+        let free: HashSet<usize> = self.todo.iter().copied().collect();
+        let dealt = self.heavy.iter().copied().enumerate();
+        let mut dealt: Vec<_> = dealt.filter(|(_, shard)| free.contains(shard)).collect();
+        dealt.sort_by_key(|(card, _)| ((card + workers - rank) % workers, *card));
+        self.todo.retain(|shard| !self.heavy.contains(shard));
+        dealt.into_iter().rev().for_each(|(_, shard)| self.todo.push_front(shard));
     }
 
     /// Which of so many free shards this worker tries first. Those of a later submission begin one
@@ -248,6 +286,23 @@ mod tests {
         queue.gone.extend([0, 1]);
         let mut next = || claimed(queue.next()).map(|claim| claim.shard);
         assert_eq!([next(), next(), next(), next()], [Some(2), None, Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn the_heavy_are_dealt_out_and_go_first() {
+        for (rank, job, expected) in [
+            (0, 1, [5, 1, 4, 0, 2, 3]),
+            (1, 1, [4, 5, 1, 3, 0, 2]),
+            // With a time limit that one of them is longer than.
+            (0, 2, [1, 2, 3, 4, 5, 0]),
+            (1, 3, [4, 5, 1, 0, 2, 3]),
+        ] {
+            let (_folder, run) = run_of(6);
+            let me = worker(&run, "w", Place { job, task: 0, rank });
+            let mut queue = Queue::new(&run, &me, 6, 2, None).first_of_all(&[5, 4, 1]);
+            let shards = expected.map(|_| claimed(queue.next()).map(|claim| claim.shard));
+            assert_eq!(shards, expected.map(Some), "rank {rank}, submission {job}");
+        }
     }
 
     #[test]

@@ -251,8 +251,8 @@ mod tests {
     fn the_dead_of_this_host_are_buried_for_others_to_see() {
         let (_folder, run) = run();
         let elsewhere = stranger(&run, Duration::from_secs(5));
-        let [here, mut gone] = ["w1", "w2"]
-            .map(|name| Worker::enter(&run, name, Place::default()).expect("enters"));
+        let [here, mut gone] =
+            ["w1", "w2"].map(|name| Worker::enter(&run, name, Place::default()).expect("enters"));
         // The time at which its process began is another's.
         gone.process.start += 1;
         fs::write(run.worker("w2"), serde_json::to_vec(&gone).expect("is JSON")).expect("writes");

@@ -33,6 +33,9 @@ pub(crate) struct Spec {
     pub fingerprint: Fingerprint,
     /// Shard K has the items at positions `bounds[K]..bounds[K + 1]` of the fingerprint's indices.
     pub bounds: Vec<u64>,
+    /// The shards that cost far more than the others, as far as costs are known, the heaviest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heavy: Vec<usize>,
 }
 
 /// All that the results depend on. Two runs with the same fingerprint have the same results; a
@@ -51,7 +54,8 @@ pub(crate) struct Fingerprint {
 
 impl Spec {
     pub(crate) fn new(fingerprint: Fingerprint, bounds: Vec<u64>) -> Self {
-        Self { version: VERSION, created: jiff::Timestamp::now().to_string(), fingerprint, bounds }
+        let created = jiff::Timestamp::now().to_string();
+        Self { version: VERSION, created, fingerprint, bounds, heavy: Vec::new() }
     }
 
     pub(crate) fn num_shards(&self) -> usize {

@@ -1,5 +1,6 @@
 //! No items, one item, some items, items that do not exist.
 
+use crate::common::disk::forwards;
 use crate::common::recipe::Recipe;
 
 #[test]
@@ -27,6 +28,28 @@ fn some_items() {
     assert_eq!(items, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 50]);
     assert_eq!(recipe.results().lines().count(), 11);
     recipe.run(&[]).expect_code(2).expect_says("indices");
+}
+
+/// Two long items among short ones are computed before all others, and the records are in order.
+#[test]
+fn long_items_are_begun_first() {
+    let costs = (0..200).map(|idx| if [120, 199].contains(&idx) { "50" } else { "1" });
+    let costs = costs.collect::<Vec<_>>().join(", ");
+    let config = format!("toy: {{n: 200, costs: [{costs}]}}\nparallel: {{env: local}}");
+    // Alone in their shards, or with others.
+    for (more, expected) in [
+        (&[][..], &[120, 199, 0][..]),
+        (
+            &["--set", "parallel.shard_size=5"],
+            &[120, 121, 122, 123, 124, 195, 196, 197, 198, 199, 0],
+        ),
+    ] {
+        let recipe = Recipe::new(&config);
+        recipe.run(more).expect_code(0);
+        let computed: Vec<_> = forwards(&recipe.root).into_values().flatten().collect();
+        assert_eq!(computed[..expected.len()], *expected);
+        recipe.compare();
+    }
 }
 
 #[test]
