@@ -118,7 +118,10 @@ fn describe(progress: &Progress, new: u64, took: Duration, n_workers: u32) -> St
     if progress.audio > 0.0 {
         // The real-time factor of one worker: seconds of work per second of audio.
         let rtf = seconds * f64::from(n_workers) / progress.audio;
-        text += &format!(", {:.2} h of audio, RTF {rtf:.3} a worker", progress.audio / 3600.0);
+        // Two digits that say something, of a quick recogniser too.
+        let decimals = (1.0 - rtf.log10().floor()).clamp(1.0, 9.0) as usize;
+        let hours = progress.audio / 3600.0;
+        text += &format!(", {hours:.2} h of audio, RTF {rtf:.decimals$} a worker");
     }
     text
 }
@@ -136,6 +139,11 @@ mod tests {
         progress.audio = 1800.0;
         let speech = describe(&progress, 1, took, 2);
         assert_eq!(speech, "0.1/s, 12m left, 1 failed, 0.50 h of audio, RTF 0.011 a worker");
+        for (audio, rtf) in [(21_000.0, "0.00095"), (80.0, "0.25"), (2.0, "10.0")] {
+            progress.audio = audio;
+            let speech = describe(&progress, 1, took, 2);
+            assert!(speech.ends_with(&format!("RTF {rtf} a worker")), "{speech}");
+        }
         assert_eq!(describe(&Progress::default(), 0, took, 1), "0.0/s");
     }
 }
