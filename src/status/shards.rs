@@ -67,6 +67,13 @@ impl UnfinishedShard {
             (Life::Alive, _) => ShardStanding::Running,
             (Life::Unknown, _) => ShardStanding::Unknown,
             (Life::Dead, None | Some(Ended::Lost { .. })) => ShardStanding::Lost,
+            // It has given the shard back since the shards were listed.
+            (
+                Life::Dead,
+                Some(Ended::Finished | Ended::Stopped { .. } | Ended::EnvFailed { .. }),
+            ) => {
+                return Self::waiting(claim.shard, claim.total);
+            }
             (Life::Dead, Some(_)) => ShardStanding::Failed,
         };
         let ill = matches!(state, ShardStanding::Lost | ShardStanding::Failed);
