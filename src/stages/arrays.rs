@@ -1,4 +1,4 @@
-//! Arrays that records keep in files, a Kaldi archive of the shard or a `.npy` each, and the scp that
+//! Arrays that records keep in files, a Kaldi archive that many share or a `.npy` each, and the scp that
 //! names them all.
 
 use std::io::Write;
@@ -15,7 +15,7 @@ use crate::speech::{ark, npy};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// One Kaldi archive per shard.
+    /// Kaldi archives, each of many records.
     #[default]
     Ark,
     /// One `.npy` per utterance.

@@ -94,7 +94,7 @@ impl InferenceProvider for FbankProvider {
     }
 }
 
-/// The runner of `fbank`: features of one utterance, into an archive of the shard (`format: ark`)
+/// The runner of `fbank`: features of one utterance, into an archive (`format: ark`)
 /// or a file of its own (`format: npy`).
 ///
 /// ```
