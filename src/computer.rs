@@ -134,9 +134,13 @@ impl InProcess {
         place: &Workplace<'_>,
     ) -> Result<Self> {
         let start = Instant::now();
-        let env = catch_unwind(AssertUnwindSafe(build))
+        let checked = || -> Result<Box<dyn LoadedEnv>> {
+            let env = build()?;
+            env.inputs().check(place.inputs)?;
+            Ok(env)
+        };
+        let env = catch_unwind(AssertUnwindSafe(checked))
             .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", panic_message(panic.as_ref()))))?;
-        env.inputs().check(place.inputs)?;
         let took = start.elapsed();
         if took > Duration::from_millis(1) {
             log(&format!("env built in {:.3} s", took.as_secs_f64()));

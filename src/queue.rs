@@ -46,8 +46,8 @@ pub(crate) struct Queue<'a> {
     /// The workers of the run: each begins with its share of what is free. All at the front would be
     /// rivals for each shard.
     n_workers: u32,
-    /// The shards that are begun before all others, the heaviest first.
-    heavy: &'a [usize],
+    /// The shards that are begun before all others, with their cards.
+    heavy: HashMap<usize, usize>,
     todo: VecDeque<usize>,
     misses: u32,
     /// What it has cost so far.
@@ -71,7 +71,7 @@ impl<'a> Queue<'a> {
         after: Option<String>,
     ) -> Self {
         let (todo, attempts, gone) = (VecDeque::new(), HashMap::new(), HashSet::new());
-        let (asked, heavy) = (Asked::default(), [].as_slice());
+        let (asked, heavy) = (Asked::default(), HashMap::new());
         Self {
             run,
             worker,
@@ -87,11 +87,12 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// With shards that are begun before all others, the heaviest first. Not by every second submission:
-    /// one of them may take longer than a time limit, and all else must go on.
-    pub(crate) fn first_of_all(self, heavy: &'a [usize]) -> Self {
-        let begin = self.worker.job.saturating_sub(1).is_multiple_of(2);
-        Self { heavy: if begin { heavy } else { &[] }, ..self }
+    /// With shards that are begun before all others, the heaviest first. They are dealt out to the workers
+    /// like cards; a worker that gets none begins as ever.
+    pub(crate) fn first_of_all(self, heavy: &[usize]) -> Self {
+        let dealt = heavy.len() > self.worker.rank as usize;
+        let cards = heavy.iter().copied().zip(0..).filter(|_| dealt);
+        Self { heavy: cards.collect(), ..self }
     }
 
     /// Claims the next shard.
@@ -116,7 +117,7 @@ impl<'a> Queue<'a> {
                 self.misses += 1;
                 if self.misses > self.patience() {
                     self.todo.clear();
-                } else if !self.todo.is_empty() && !self.heavy.contains(&shard) {
+                } else if !self.todo.is_empty() && !self.heavy.contains_key(&shard) {
                     // Who has this one has those behind it, too: further and further ahead.
                     self.todo.rotate_left((1 << self.misses.min(31)) % self.todo.len());
                 }
@@ -140,20 +141,17 @@ impl<'a> Queue<'a> {
         Ok(Next::Later)
     }
 
-    /// The heavy shards are dealt out to the workers like cards; each begins with its own, and goes on with
-    /// those of its neighbours, who may not have come yet.
+    /// A worker begins with its own cards, and goes on with those of its neighbours, who may not have come
+    /// yet.
     fn heavy_to_the_front(&mut self) {
-        if self.heavy.is_empty() {
-            return;
-        }
         let workers = self.n_workers.max(1) as usize;
         let rank = self.worker.rank as usize % workers;
-        let free: HashSet<usize> = self.todo.iter().copied().collect();
-        let dealt = self.heavy.iter().copied().enumerate();
-        let mut dealt: Vec<_> = dealt.filter(|(_, shard)| free.contains(shard)).collect();
-        dealt.sort_by_key(|(card, _)| ((card + workers - rank) % workers, *card));
-        self.todo.retain(|shard| !self.heavy.contains(shard));
-        dealt.into_iter().rev().for_each(|(_, shard)| self.todo.push_front(shard));
+        let card = |shard: &usize| self.heavy.get(shard).copied();
+        let mut mine: Vec<_> =
+            self.todo.iter().filter_map(|shard| Some((card(shard)?, *shard))).collect();
+        mine.sort_by_key(|(card, _)| ((card + workers - rank) % workers, *card));
+        self.todo.retain(|shard| card(shard).is_none());
+        mine.into_iter().rev().for_each(|(_, shard)| self.todo.push_front(shard));
     }
 
     /// Which of so many free shards this worker tries first. Those of a later submission begin one
@@ -290,18 +288,18 @@ mod tests {
 
     #[test]
     fn the_heavy_are_dealt_out_and_go_first() {
-        for (rank, job, expected) in [
-            (0, 1, [5, 1, 4, 0, 2, 3]),
-            (1, 1, [4, 5, 1, 3, 0, 2]),
-            // With a time limit that one of them is longer than.
-            (0, 2, [1, 2, 3, 4, 5, 0]),
-            (1, 3, [4, 5, 1, 0, 2, 3]),
+        for (rank, workers, expected) in [
+            (0, 2, [5, 1, 4, 0, 2, 3]),
+            (1, 2, [4, 5, 1, 3, 0, 2]),
+            // There are three of them for six workers.
+            (2, 6, [1, 5, 4, 2, 3, 0]),
+            (3, 6, [3, 4, 5, 0, 1, 2]),
         ] {
             let (_folder, run) = run_of(6);
-            let me = worker(&run, "w", Place { job, task: 0, rank });
-            let mut queue = Queue::new(&run, &me, 6, 2, None).first_of_all(&[5, 4, 1]);
+            let me = worker(&run, "w", Place { job: 1, task: 0, rank });
+            let mut queue = Queue::new(&run, &me, 6, workers, None).first_of_all(&[5, 4, 1]);
             let shards = expected.map(|_| claimed(queue.next()).map(|claim| claim.shard));
-            assert_eq!(shards, expected.map(Some), "rank {rank}, submission {job}");
+            assert_eq!(shards, expected.map(Some), "rank {rank} of {workers}");
         }
     }
 

@@ -147,8 +147,12 @@ pub(crate) fn bury(run: &RunDir, job: u32, task: u32, why: &str) {
 /// cannot be seen, and what they held would wait until their leases are over.
 pub(crate) fn bury_here(run: &RunDir) {
     for worker in Worker::read_all(run) {
-        let silent = worker.ended.is_none() && worker.run == run.id();
-        if silent && worker.process.lives() == Some(false) {
+        if worker.ended.is_some() || worker.run != run.id() || worker.process.lives() != Some(false)
+        {
+            continue;
+        }
+        // Its last word, or its parent's, may have come since.
+        if let Some(worker) = Worker::read(run, &worker.worker).filter(|it| it.ended.is_none()) {
             let why = format!("its process on {} is gone", worker.process.host);
             // If it cannot be noted, the lease tells, later.
             let _ = worker.end(run, Ended::Lost { why });

@@ -64,9 +64,9 @@ KINDS = {
     "text.wav": (lambda _: b"this is said\n", "not audio", 'neither WAV, FLAC nor NIST SPHERE: it starts with "this"'),
     "header.wav": (lambda wav: wav[:30], "truncated", "the file ends within its header"),
     "header.sph": (lambda sph: sph[:700], "truncated", "the file ends within its header"),
-    "hz.wav": (lambda wav: header(0, len(wav) - 44) + wav[44:], "damaged", "a sample rate of 0 Hz"),
+    "hz.wav": (lambda wav: header(0, len(wav) - 44) + wav[44:], "damaged", "wrong header: a sample rate of 0 Hz"),
     "none.wav": (lambda _: header(16000, 0), "empty", "no samples"),
-    "nan.wav": (lambda wav: not_a_number(len(wav) - 44), "damaged", "sample 7 is NaN"),
+    "nan.wav": (lambda wav: not_a_number(len(wav) - 44), "damaged", "no sound: sample 7 is NaN"),
     "flip.flac": (
         lambda flac: flip(flac, len(flac) // 2), "damaged", r"damaged after \d+ samples: the next \d+ cannot be read",
     ),

@@ -124,7 +124,7 @@ fn audio_that_is_none() {
             "the file ends early: 0 of 16000 samples could be read".to_owned(),
         ),
         ("cut_header.wav", good[..30].to_vec(), "the file ends within its header".to_owned()),
-        ("rate_0.wav", wav(0, &[100; 16_000]), "a sample rate of 0 Hz".to_owned()),
+        ("rate_0.wav", wav(0, &[100; 16_000]), "wrong header: a sample rate of 0 Hz".to_owned()),
         ("text.wav", b"hello, this is no audio\n".to_vec(), no_audio("hell")),
         ("bytes.flac", vec![0xff; 1000], no_audio("\u{fffd}\u{fffd}\u{fffd}\u{fffd}")),
         ("zeros.sph", vec![0; 2000], no_audio("\0\0\0\0")),

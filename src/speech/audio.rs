@@ -79,14 +79,15 @@ impl Decoded {
     pub(crate) fn check(self) -> Result<Self> {
         const LARGEST: f32 = 1e10;
         if !RATES.contains(&self.sample_rate) {
-            return Err(Fault::Damaged.is(format!("a sample rate of {} Hz", self.sample_rate)));
+            let rate = self.sample_rate;
+            return Err(Fault::Damaged.is(format!("wrong header: a sample rate of {rate} Hz")));
         }
         let odd = |sample: &f32| sample.is_nan() || sample.abs() > LARGEST;
         match self.samples.iter().position(odd) {
             None => Ok(self),
             Some(at) => {
                 let (frame, sample) = (at / self.channels.max(1), self.samples[at]);
-                Err(Fault::Damaged.is(format!("sample {frame} is {sample}")))
+                Err(Fault::Damaged.is(format!("no sound: sample {frame} is {sample}")))
             }
         }
     }

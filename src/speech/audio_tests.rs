@@ -101,7 +101,7 @@ fn broken_files_say_what_is_wrong() {
     wrong_md5[30] ^= 1;
     let mut mp3 = whole.clone();
     mp3[20] = 0x55;
-    let cases: [(&str, &[u8], &str); 10] = [
+    let cases: [(&str, &[u8], &str); 11] = [
         ("a.flac", &wrong_md5, "wrong checksum"),
         ("a.wav", &[], "the file is empty"),
         ("a.wav", b"RI", "too short for any audio: 2 B"),
@@ -109,6 +109,7 @@ fn broken_files_say_what_is_wrong() {
         ("a.wav", &whole[..20], "the file ends within its header"),
         ("a.sph", b"NIST_1A\n   1024\nsample_", "the file ends within its header"),
         ("a.wav", &mp3, "cannot decode this kind of audio: "),
+        ("a.wav", b"RIFF\x24\0\0\0AVI LIST", "it begins like a WAV or FLAC file, and is none"),
         ("a.wav", &whole[..44 + 2000], "the file ends early: 1000 of 8000 samples could be read"),
         ("a.flac", &flac[..2000], "the file ends early or is damaged: 0 of 4000 samples"),
         ("a.flac", &corrupt, "the file ends early or is damaged: 0 of 4000 samples"),
@@ -125,7 +126,7 @@ fn broken_files_say_what_is_wrong() {
     rate[24..28].fill(0xff);
     let (_dir, path) = write("a.wav", &rate);
     let error = error(&path, WHOLE, None);
-    assert!(error.ends_with("a sample rate of 4294967295 Hz"), "{error}");
+    assert!(error.ends_with("wrong header: a sample rate of 4294967295 Hz"), "{error}");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn floats_that_are_no_samples() {
         (file[20], file[32], file[34]) = (3, 4, 32);
         file[44 + 4 * 7..][..4].copy_from_slice(&value.to_le_bytes());
         let (_dir, path) = write("a.wav", &file);
-        assert!(error(&path, WHOLE, None).ends_with(&format!("sample 7 is {said}")));
+        assert!(error(&path, WHOLE, None).ends_with(&format!("no sound: sample 7 is {said}")));
     }
 }
 

@@ -46,10 +46,10 @@ pub(crate) fn header(file: File, kind: Kind) -> Result<Decoded> {
     })
 }
 
-/// Built with overflow checks, symphonia panics at some damaged headers.
+/// Built with overflow checks, symphonia panics at some damaged files.
 fn guarded(work: impl FnOnce() -> Result<Decoded>) -> Result<Decoded> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| bail!("in its header: the decoder gave up"))
+        .unwrap_or_else(|_| bail!("wrong header or samples: the decoder gave up"))
 }
 
 /// A file whose header was read.
@@ -169,10 +169,14 @@ fn no_header(error: &Error) -> anyhow::Error {
         Error::IoError(cut) if cut.kind() == ErrorKind::UnexpectedEof => {
             Fault::Truncated.is("the file ends within its header")
         }
+        // Of its formats, none is this one.
+        Error::Unsupported(what) if what.starts_with("core (probe)") => {
+            Fault::NotAudio.is("it begins like a WAV or FLAC file, and is none")
+        }
         Error::Unsupported(what) => {
             Fault::Unreadable.is(format!("cannot decode this kind of audio: {what}"))
         }
-        error => anyhow!("in its header: {}", words(error)),
+        error => anyhow!("wrong header: {}", words(error)),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn resample(audio: Audio, sample_rate: u32) -> Result<Audio> {
     }
     for rate in [audio.sample_rate, sample_rate] {
         if !RATES.contains(&rate) {
-            bail!("a sample rate of {rate} Hz");
+            bail!("no sound has a sample rate of {rate} Hz");
         }
     }
     let (from, to) = (audio.sample_rate as usize, sample_rate as usize);

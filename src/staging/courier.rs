@@ -114,8 +114,7 @@ fn there_and_back(errand: &Errand, halt: &Halt) -> Result<Option<Ended>> {
         }
         outpost.remove_left(&earlier)?;
     }
-    let queue = Queue::new(run, worker, spec.num_shards(), job.n_workers, after.clone())
-        .first_of_all(&spec.heavy);
+    let queue = Queue::new(run, worker, spec.num_shards(), job.n_workers, after.clone());
     let claims = BTreeMap::new();
     let mut courier = Courier { errand, halt, outpost, queue, claims, ahead: FEW };
     let enough = courier.serve();

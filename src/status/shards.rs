@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::log::last_lines;
 use crate::roster::{Ended, Life, Worker, age};
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, ShardState};
 use crate::survey::{ClaimedShard, rate};
 
 /// So many lines of a worker's log are told of a shard that is not well.
@@ -67,14 +67,15 @@ impl UnfinishedShard {
             (Life::Alive, _) => ShardStanding::Running,
             (Life::Unknown, _) => ShardStanding::Unknown,
             (Life::Dead, None | Some(Ended::Lost { .. })) => ShardStanding::Lost,
-            // It has given the shard back since the shards were listed.
-            (
-                Life::Dead,
-                Some(Ended::Finished | Ended::Stopped { .. } | Ended::EnvFailed { .. }),
-            ) => {
-                return Self::waiting(claim.shard, claim.total);
+            (Life::Dead, Some(_)) => {
+                let (attempt, worker) = (claim.attempt, claim.worker.clone());
+                let state = ShardState::Claimed { attempt, worker };
+                if !run.shard(claim.shard, state).is_dir() {
+                    // It was given back since the shards were listed.
+                    return Self::waiting(claim.shard, claim.total);
+                }
+                ShardStanding::Failed
             }
-            (Life::Dead, Some(_)) => ShardStanding::Failed,
         };
         let ill = matches!(state, ShardStanding::Lost | ShardStanding::Failed);
         let worker = worker.map(|(_, worker)| worker);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::mem::take;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -17,39 +18,33 @@ pub(super) struct Beside {
     pub utt2spk: HashMap<String, String>,
     /// Where the manifest was augmented itself: which utterance each one is made of.
     pub utt2uniq: HashMap<String, String>,
+    /// Those that are there.
+    pub inputs: Inputs,
 }
-
-const TABLES: [&str; 3] = ["text", "utt2spk", "utt2uniq"];
 
 impl Beside {
     /// Reads those tables that are there.
     pub(super) fn read(manifest: &Path) -> Result<Self> {
-        let [text, utt2spk, utt2uniq] = TABLES.map(|table| read_table(&beside(manifest, table)));
-        Ok(Self { text: text?, utt2spk: utt2spk?, utt2uniq: utt2uniq? })
+        let mut inputs = Inputs::default();
+        let mut table = |name: &str| -> Result<HashMap<String, String>> {
+            let path = manifest.with_file_name(name);
+            if !path.is_file() {
+                return Ok(HashMap::new());
+            }
+            let text = read_text(&path)?;
+            inputs = take(&mut inputs).bytes(name, text.as_bytes());
+            Ok(table_of(&text))
+        };
+        let (text, utt2spk, utt2uniq) = (table("text")?, table("utt2spk")?, table("utt2uniq")?);
+        Ok(Self { text, utt2spk, utt2uniq, inputs })
     }
-
-    /// Those that are there.
-    pub(super) fn inputs(manifest: &Path) -> Result<Inputs> {
-        TABLES.into_iter().try_fold(Inputs::default(), |inputs, table| {
-            let path = beside(manifest, table);
-            inputs.file(table, path.is_file().then_some(path.as_path()))
-        })
-    }
-}
-
-fn beside(manifest: &Path, table: &str) -> PathBuf {
-    manifest.with_file_name(table)
 }
 
 /// `KEY VALUE` lines. A transcript may be empty.
-fn read_table(path: &Path) -> Result<HashMap<String, String>> {
-    if !path.is_file() {
-        return Ok(HashMap::new());
-    }
-    let text = read_text(path)?;
+fn table_of(text: &str) -> HashMap<String, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let parts = lines.map(|line| line.split_once(char::is_whitespace).unwrap_or((line, "")));
-    Ok(parts.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect())
+    parts.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect()
 }
 
 /// One utterance that was made.
@@ -197,12 +192,11 @@ mod tests {
     fn tables_beside_the_manifest() {
         let dir = tempfile::tempdir().expect("a directory");
         let manifest = dir.path().join("wav.scp");
-        assert!(Beside::read(&manifest).expect("no tables").text.is_empty());
-        assert_eq!(Beside::inputs(&manifest).expect("no tables"), Inputs::default());
+        let none = Beside::read(&manifest).expect("no tables");
+        assert!(none.text.is_empty() && none.inputs == Inputs::default());
         fs::write(dir.path().join("text"), "a  YES  SIR \nb\n\n").expect("a file");
-        let text = Beside::read(&manifest).expect("a table").text;
+        let Beside { text, inputs, .. } = Beside::read(&manifest).expect("a table");
         assert_eq!((text["a"].as_str(), text["b"].as_str(), text.len()), ("YES  SIR", "", 2));
-        let expected = Inputs::default().bytes("text", b"a  YES  SIR \nb\n\n");
-        assert_eq!(Beside::inputs(&manifest).expect("a table"), expected);
+        assert_eq!(inputs, Inputs::default().bytes("text", b"a  YES  SIR \nb\n\n"));
     }
 }

@@ -79,7 +79,7 @@ impl Runner for Augment {
     type Provider = AugmentProvider;
 
     fn forward(idx: u64, env: &Env<Self>) -> Result<Record> {
-        let Model { sample_rate, seed, rirs, noises, noise_db_range, format, beside } = &env.model;
+        let Model { sample_rate, seed, rirs, noises, noise_db_range, format } = &env.model;
         let variant = env.dataset.get(idx)?;
         let mut samples = env.dataset.samples(&variant, *sample_rate)?;
         let draws = Draws::new(*seed, &variant.id);
@@ -103,7 +103,7 @@ impl Runner for Augment {
         samples.iter_mut().for_each(|sample| *sample *= gain);
 
         let source = variant.source.id.as_str();
-        let prefix = variant.factor.prefix();
+        let (prefix, beside) = (variant.factor.prefix(), env.dataset.beside());
         let item = Item {
             utt_id: &variant.id,
             source: beside.utt2uniq.get(source).map_or(source, String::as_str),

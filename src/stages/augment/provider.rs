@@ -102,7 +102,6 @@ pub struct Model {
     pub(super) noises: Option<Sounds>,
     pub(super) noise_db_range: DbRange,
     pub(super) format: Format,
-    pub(super) beside: Beside,
 }
 
 impl InferenceProvider for AugmentProvider {
@@ -112,7 +111,8 @@ impl InferenceProvider for AugmentProvider {
     fn build_dataset(&self) -> Result<Variants> {
         let factors = self.speed_perturb_factors.clone().unwrap_or_default();
         let utterances = Utterances::read(&self.manifest, self.segments.as_deref(), self.channel)?;
-        Variants::new(utterances, factors.0, self.draws().then_some(self.copies))
+        let beside = Beside::read(&self.manifest)?;
+        Variants::new(utterances, beside, factors.0, self.draws().then_some(self.copies))
     }
 
     fn build_model(&self) -> Result<Model> {
@@ -126,7 +126,6 @@ impl InferenceProvider for AugmentProvider {
             noises: sounds(&self.noise_scp, self.noise_apply_prob)?,
             noise_db_range: self.noise_db_range,
             format: self.format,
-            beside: Beside::read(&self.manifest)?,
         })
     }
 
@@ -136,7 +135,7 @@ impl InferenceProvider for AugmentProvider {
     }
 
     fn inputs(&self) -> Result<Inputs> {
-        let mut inputs = Beside::inputs(&self.manifest)?;
+        let mut inputs = Inputs::default();
         for (name, scp) in [("rir_scp", &self.rir_scp), ("noise_scp", &self.noise_scp)] {
             if let Some(scp) = scp {
                 inputs = inputs.bytes(name, sounds::inventory(scp)?.as_bytes());

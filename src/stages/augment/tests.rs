@@ -182,6 +182,9 @@ fn inputs_are_lists_tables_and_sizes() {
         let bytes = fs::read(&path).expect("reads");
         fs::write(&path, [&bytes, &b"x rir.wav\n"[..]].concat()).expect("writes");
         assert_ne!(provider.items().expect("files").inputs, before, "{file}");
+        // Tables are read by each worker; lists are not summed up again.
+        let env = provider.build_env_local().expect("an env");
+        assert_eq!(AugmentProvider::inputs_of(&env).check(&value).is_err(), file == "text");
         fs::write(&path, bytes).expect("writes");
         assert_eq!(provider.items().expect("files").inputs, before, "{file}");
     }

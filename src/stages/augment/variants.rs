@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::{Context, Result, bail};
 
+use super::data_dir::Beside;
 use super::parameters::Factor;
 use crate::speech::resample::change_rate;
 use crate::speech::{Utterance, Utterances};
@@ -12,6 +13,7 @@ use crate::{Dataset, Inputs};
 /// Item `(utterance * factors + factor) * copies + copy`.
 pub struct Variants {
     utterances: Utterances,
+    beside: Beside,
     factors: Vec<Factor>,
     /// `None` where a copy would differ in nothing but its speed: its id then needs no more.
     copies: Option<u64>,
@@ -31,6 +33,7 @@ impl Variants {
     /// When two items would have one id, or one that Kaldi's files cannot hold.
     pub(super) fn new(
         utterances: Utterances,
+        beside: Beside,
         factors: Vec<Factor>,
         copies: Option<u64>,
     ) -> Result<Self> {
@@ -51,7 +54,7 @@ impl Variants {
                 }
             }
         }
-        Ok(Self { utterances, factors, copies })
+        Ok(Self { utterances, beside, factors, copies })
     }
 
     /// The variant that item `idx` is.
@@ -63,6 +66,11 @@ impl Variants {
         let end = self.copies.map(|copies| format!("-aug{}", idx % copies + 1)).unwrap_or_default();
         let id = format!("{}{}{end}", factor.prefix(), source.id);
         Ok(Variant { id, source, factor, utterance })
+    }
+
+    /// What is known of the utterances besides.
+    pub(super) fn beside(&self) -> &Beside {
+        &self.beside
     }
 
     /// The variant's audio at its speed, as sox's `speed` has it: pitch and tempo change together.
@@ -103,7 +111,7 @@ impl Dataset for Variants {
     }
 
     fn inputs(&self) -> Inputs {
-        self.utterances.inputs()
+        self.utterances.inputs().and(self.beside.inputs.clone())
     }
 }
 
@@ -126,7 +134,15 @@ mod tests {
             |id: &str| format!("{{\"utt_id\": {id:?}, \"path\": \"a.wav\", \"duration\": 1}}\n");
         fs::write(&manifest, ids.split('|').map(line).collect::<String>()).expect("a file");
         let Factors(factors) = serde_json::from_value(factors.into()).expect("factors");
-        Ok((dir, Variants::new(Utterances::read(&manifest, None, None)?, factors, copies)?))
+        Ok((
+            dir,
+            Variants::new(
+                Utterances::read(&manifest, None, None)?,
+                Beside::read(&manifest)?,
+                factors,
+                copies,
+            )?,
+        ))
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
-use crate::items::Inputs;
 use crate::lines::read_text;
 
 /// What the column with the item's name may be called; else the first one is it.
@@ -81,9 +80,14 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// What it was read from.
-    pub(in crate::stages) fn inputs(&self) -> Inputs {
-        Inputs::default().bytes("manifest", self.text.as_bytes())
+    /// All of its text.
+    pub(in crate::stages) fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Where it was read from.
+    pub(in crate::stages) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn id_column(&self) -> Result<String> {

@@ -134,7 +134,7 @@ impl LoadedStage for Command {
     fn items(&self, _asked: Option<&Indices>) -> Result<Items> {
         let manifest = self.manifest()?;
         let (len, costs) = (manifest.len() as u64, manifest.durations());
-        Ok(Items { len, costs, inputs: manifest.inputs() })
+        Ok(Items { len, costs, inputs: inputs_of(manifest) })
     }
 
     fn computer(&self, place: &Workplace<'_>) -> Result<Box<dyn Computer>> {
@@ -152,6 +152,10 @@ impl LoadedStage for Command {
         };
         Ok(Box::new(InProcess::build(build, place)?.of_programs()))
     }
+}
+
+fn inputs_of(manifest: &Manifest) -> Inputs {
+    Inputs::default().bytes("manifest", manifest.bytes())
 }
 
 /// Finds out whether there is such a program on this host, where no item says which.
@@ -219,7 +223,7 @@ impl LoadedEnv for Env {
     }
 
     fn inputs(&self) -> Inputs {
-        self.manifest.inputs()
+        inputs_of(&self.manifest)
     }
 }
 

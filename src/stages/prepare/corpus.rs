@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use super::PrepareProvider;
 use super::tables::{Table, rows, spk2utt};
+use super::{PrepareProvider, TABLES};
 use crate::speech::Utterance;
 use crate::speech::fault::Fault;
 use crate::speech::manifest::{self, Entry, Listed};
@@ -47,12 +47,19 @@ impl Corpus {
     /// When a file cannot be read, or names nothing.
     pub(super) fn read(params: &PrepareProvider) -> Result<Self> {
         let manifest = params.manifest();
-        let [text, utt2spk, spk2utt_path] = params.tables();
-        let text = text.map(Table::read).transpose()?.flatten();
-        let utt2spk = utt2spk.map(Table::read).transpose()?.flatten();
-        let spk2utt = spk2utt_path.map(spk2utt).transpose()?.flatten();
+        let [text, utt2spk, spk2utt_table] = params.tables();
+        let read = |path: Option<PathBuf>| -> Result<Option<Table>> {
+            Ok(path.map(Table::read).transpose()?.flatten())
+        };
+        let (text, utt2spk, spk2utt_table) = (read(text)?, read(utt2spk)?, read(spk2utt_table)?);
+        let spk2utt = spk2utt_table.as_ref().map(spk2utt);
         let mut rows = rows(&manifest)?;
-        let Listed { entries, inputs } = manifest::list(&manifest, params.segments.as_deref())?;
+        let Listed { entries, mut inputs } = manifest::list(&manifest, params.segments.as_deref())?;
+        for (name, table) in TABLES.into_iter().zip([&text, &utt2spk, &spk2utt_table]) {
+            if let Some(table) = table {
+                inputs = inputs.bytes(name, table.text.as_bytes());
+            }
+        }
         let need_text = params
             .require_text
             .unwrap_or_else(|| text.is_some() || rows.values().any(|row| row.contains_key("text")));
@@ -102,7 +109,7 @@ impl Dataset for Corpus {
         Some(self.get(idx).ok()?.name.clone())
     }
 
-    /// The manifest and its segments, as they were read.
+    /// The manifest, its segments and the tables, as they were read.
     fn inputs(&self) -> Inputs {
         self.inputs.clone()
     }

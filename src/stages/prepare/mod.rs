@@ -16,10 +16,13 @@ use serde::Deserialize;
 
 use crate::speech::audio::Span;
 use crate::speech::locate;
-use crate::{CompleteRun, Env, InferenceProvider, Inputs, Record, Runner};
+use crate::{CompleteRun, Env, InferenceProvider, Record, Runner};
 use check::look_at;
 use corpus::Corpus;
 use good::Good;
+
+/// What stands beside the manifest of a Kaldi data directory.
+const TABLES: [&str; 3] = ["text", "utt2spk", "spk2utt"];
 
 /// The parameters of `prepare`, the section of that name.
 #[derive(Debug, Clone, Deserialize)]
@@ -58,11 +61,11 @@ impl PrepareProvider {
         }
     }
 
-    /// `text`, `utt2spk` and `spk2utt` of a Kaldi data directory.
+    /// Where [`TABLES`] are, of a Kaldi data directory.
     fn tables(&self) -> [Option<PathBuf>; 3] {
         let manifest = self.manifest();
         let kaldi = manifest.file_name().is_some_and(|name| name == "wav.scp");
-        ["text", "utt2spk", "spk2utt"].map(|name| kaldi.then(|| manifest.with_file_name(name)))
+        TABLES.map(|name| kaldi.then(|| manifest.with_file_name(name)))
     }
 }
 
@@ -87,15 +90,6 @@ impl InferenceProvider for PrepareProvider {
             );
         }
         Ok(())
-    }
-
-    fn inputs(&self) -> Result<Inputs> {
-        let mut inputs = Inputs::default();
-        for path in self.tables().into_iter().flatten().filter(|path| path.is_file()) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            inputs = inputs.file(&name, path.as_path())?;
-        }
-        Ok(inputs)
     }
 }
 

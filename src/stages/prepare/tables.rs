@@ -17,6 +17,8 @@ pub(super) struct Table {
     pub keys: Vec<(String, usize)>,
     /// The first value of each key, and on which lines the key is.
     values: HashMap<String, (String, Vec<usize>)>,
+    /// All of the file.
+    pub text: String,
 }
 
 impl Table {
@@ -26,15 +28,15 @@ impl Table {
             return Ok(None);
         }
         let text = read_text(&path)?;
-        let mut table = Self { path, keys: Vec::new(), values: HashMap::new() };
+        let (mut keys, mut values) = (Vec::new(), HashMap::<_, (_, Vec<_>)>::new());
         for (line, number) in text.lines().map(str::trim).zip(1..).filter(|line| !line.0.is_empty())
         {
             let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             let new = || (value.trim().to_owned(), Vec::new());
-            table.values.entry(key.to_owned()).or_insert_with(new).1.push(number);
-            table.keys.push((key.to_owned(), number));
+            values.entry(key.to_owned()).or_insert_with(new).1.push(number);
+            keys.push((key.to_owned(), number));
         }
-        Ok(Some(table))
+        Ok(Some(Self { path, keys, values, text }))
     }
 
     /// The value, and the lines where the key is.
@@ -44,14 +46,13 @@ impl Table {
 }
 
 /// `SPEAKER UTT_ID UTT_ID …` the other way round.
-pub(super) fn spk2utt(path: PathBuf) -> Result<Option<HashMap<String, String>>> {
-    let Some(table) = Table::read(path)? else { return Ok(None) };
+pub(super) fn spk2utt(table: &Table) -> HashMap<String, String> {
     let mut speakers = HashMap::new();
     for (speaker, (utterances, _)) in &table.values {
         let each = utterances.split_whitespace();
         speakers.extend(each.map(|utterance| (utterance.to_owned(), speaker.clone())));
     }
-    Ok(Some(speakers))
+    speakers
 }
 
 /// What records say themselves.

@@ -201,6 +201,29 @@ fn rows_of_manifests_are_kept() {
     assert_eq!(found[0].1, record(json!({})));
 }
 
+#[test]
+fn a_worker_finds_out_that_tables_are_others_than_those_of_the_plan() {
+    let files = [
+        ("wav.scp", "a good.wav\n"),
+        ("text", "a A\n"),
+        ("utt2spk", "a s\n"),
+        ("spk2utt", "s a\n"),
+    ];
+    let folder = folder(&files);
+    let provider = provider(folder.path(), &json!({}));
+    let planned = provider.items().expect("items").inputs.value();
+    let check = || {
+        let env = provider.build_env_local().expect("an env");
+        PrepareProvider::inputs_of(&env).check(&planned)
+    };
+    check().expect("the same");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), format!("{text}b b\n")).expect("writes");
+        check().expect_err(name);
+        fs::write(folder.path().join(name), text).expect("writes");
+    }
+}
+
 /// Merges what is good, as after a run.
 fn merge(folder: &Path, more: &Value) -> Result<()> {
     let provider = &provider(folder, more);

@@ -114,12 +114,6 @@ impl InferenceProvider for ScoreProvider {
     }
 
     fn inputs(&self) -> Result<Inputs> {
-        Inputs::default()
-            .file("ref", self.reference.as_path())?
-            .file("hyp", self.hyp.as_path())?
-            .file("ref_tokens", self.ref_tokens.as_deref())?
-            .file("hyp_tokens", self.hyp_tokens.as_deref())?
-            .file("utt2spk", self.utt2spk().as_deref())?
-            .file("nlsyms_txt", self.nlsyms_txt.as_deref())
+        Inputs::default().file("nlsyms_txt", self.nlsyms_txt.as_deref())
     }
 }

@@ -118,6 +118,24 @@ fn fields_of_other_names_tokens_and_cleaning() {
 }
 
 #[test]
+fn a_worker_finds_out_that_texts_are_others_than_those_of_the_plan() {
+    let files = [("text", "u1 a\n"), ("hyp", "u1 a\n"), ("utt2spk", "u1 u\n")];
+    let (folder, provider) = provider(&files, &json!({}));
+    let planned = provider.items().expect("files").inputs.value();
+    let check = || {
+        let env = provider.build_env_local().expect("an env");
+        ScoreProvider::inputs_of(&env).check(&planned)
+    };
+    check().expect("the same");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::write(&path, text.replace(" a", " b").replace("u1 u", "u1 v")).expect("writes");
+        check().expect_err(name);
+        fs::write(&path, text).expect("writes");
+    }
+}
+
+#[test]
 fn missing_hypotheses_fail_where_that_is_asked_for() {
     let files = [("text", "u1 a\nu2 b\n"), ("hyp", "u2 b\n")];
     let (_folder, provider) = provider(&files, &json!({"missing": "error"}));

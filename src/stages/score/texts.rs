@@ -1,15 +1,16 @@
 //! The utterances that are scored: references with their hypotheses.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use super::provider::ScoreProvider;
-use crate::Dataset;
 use crate::names::listed;
 use crate::stages::command::manifest::Manifest;
+use crate::{Dataset, Inputs};
 
 /// One utterance of the reference.
 #[derive(Debug, PartialEq)]
@@ -23,7 +24,10 @@ pub(super) struct Pair {
 }
 
 /// All utterances of the reference, in its order.
-pub struct Pairs(Vec<Pair>);
+pub struct Pairs {
+    pairs: Vec<Pair>,
+    inputs: Inputs,
+}
 
 impl Pairs {
     /// Reads all files that the parameters name.
@@ -32,19 +36,26 @@ impl Pairs {
     /// Names the file and line of the first thing wrong: a malformed line, an id twice, a
     /// hypothesis of an utterance that the reference does not have.
     pub(super) fn read(params: &ScoreProvider) -> Result<Self> {
-        let reference = Texts::read(&params.reference, &params.field)?;
+        let mut inputs = Inputs::default();
+        let mut read = |name: &str, path: &Path, field: &str| {
+            let texts = Texts::read(path, field)?;
+            inputs = take(&mut inputs).bytes(name, texts.bytes());
+            Ok::<_, anyhow::Error>(texts)
+        };
+        let reference = read("ref", &params.reference, &params.field)?;
         let hyp_field = params.hyp_field.as_ref().unwrap_or(&params.field);
-        let mut hypotheses = reference.hypotheses(&params.hyp, hyp_field)?;
+        let mut hypotheses = read("hyp", &params.hyp, hyp_field)?.of(&reference)?.into_map();
         let mut tokens = match (&params.ref_tokens, &params.hyp_tokens) {
             (Some(ref_tokens), Some(hyp_tokens)) => {
-                let of_hypotheses = reference.hypotheses(hyp_tokens, &params.tokens_field)?;
-                let of_references = Texts::read(ref_tokens, &params.tokens_field)?;
+                let of_hypotheses = read("hyp_tokens", hyp_tokens, &params.tokens_field)?;
+                let of_hypotheses = of_hypotheses.of(&reference)?.into_map();
+                let of_references = read("ref_tokens", ref_tokens, &params.tokens_field)?;
                 Some((ref_tokens, of_references.into_map(), of_hypotheses))
             }
             _ => None,
         };
         let mut speakers = match params.utt2spk() {
-            Some(utt2spk) => Texts::read(&utt2spk, "speaker")?.into_map(),
+            Some(utt2spk) => read("utt2spk", &utt2spk, "speaker")?.into_map(),
             None => HashMap::new(),
         };
         let mut pairs = Vec::with_capacity(reference.lines.len());
@@ -62,21 +73,26 @@ impl Pairs {
             let hypothesis = hypotheses.remove(&utt_id);
             pairs.push(Pair { utt_id, speaker, reference: text, hypothesis, tokens });
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, inputs })
     }
 
     pub(super) fn get(&self, idx: u64) -> Option<&Pair> {
-        self.0.get(usize::try_from(idx).ok()?)
+        self.pairs.get(usize::try_from(idx).ok()?)
     }
 }
 
 impl Dataset for Pairs {
     fn len(&self) -> u64 {
-        self.0.len() as u64
+        self.pairs.len() as u64
     }
 
     fn item_name(&self, idx: u64) -> Option<String> {
         Some(self.get(idx)?.utt_id.clone())
+    }
+
+    /// All files, as they were read.
+    fn inputs(&self) -> Inputs {
+        self.inputs.clone()
     }
 }
 
@@ -89,14 +105,14 @@ struct Text {
 }
 
 /// A file with a text for each utterance.
-struct Texts<'a> {
-    path: &'a Path,
+struct Texts {
+    manifest: Manifest,
     lines: Vec<Text>,
 }
 
-impl<'a> Texts<'a> {
+impl Texts {
     /// Reads a Kaldi `text` file, or the column `field` of a table or of JSON lines.
-    fn read(path: &'a Path, field: &str) -> Result<Self> {
+    fn read(path: &Path, field: &str) -> Result<Self> {
         let manifest = Manifest::read(path)?;
         let column = match manifest.is_scp() {
             true => manifest.columns().last().unwrap_or_default().to_owned(),
@@ -120,21 +136,25 @@ impl<'a> Texts<'a> {
             let utt_id = manifest.id(idx, &row)?;
             Ok(Text { utt_id, text, speaker, place: manifest.place(idx) })
         };
-        Ok(Self { path, lines: (0..manifest.len()).map(line).collect::<Result<_>>()? })
+        let lines = (0..manifest.len()).map(line).collect::<Result<_>>()?;
+        Ok(Self { manifest, lines })
     }
 
-    /// Reads a file that has no utterance but those of this one.
-    fn hypotheses(&self, path: &Path, field: &str) -> Result<HashMap<String, String>> {
-        let known: HashSet<&str> = self.lines.iter().map(|line| line.utt_id.as_str()).collect();
-        let hypotheses = Texts::read(path, field)?;
-        for Text { utt_id, place, .. } in &hypotheses.lines {
+    /// Checks that it has no utterance but those of a reference.
+    fn of(self, reference: &Self) -> Result<Self> {
+        let known: HashSet<&str> = reference.lines.iter().map(|it| it.utt_id.as_str()).collect();
+        for Text { utt_id, place, .. } in &self.lines {
             ensure!(
                 known.contains(utt_id.as_str()),
                 "{place}: the reference {} has no utterance `{utt_id}`",
-                self.path.display()
+                reference.manifest.path().display()
             );
         }
-        Ok(hypotheses.into_map())
+        Ok(self)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.manifest.bytes()
     }
 
     fn into_map(self) -> HashMap<String, String> {
