@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -10,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use nix::libc::O_NONBLOCK;
 
 use super::fault::Fault;
-use super::{decode, resample, sphere};
+use super::resample::{self, RATES};
+use super::{decode, sphere};
 use crate::plain_file::what_else;
 
 /// Mono audio.
@@ -64,10 +64,6 @@ pub(crate) struct Decoded {
     /// Frames of the whole recording, where the header says.
     pub total_frames: Option<u64>,
 }
-
-/// What a sample rate can be in Hz; anything else is a damaged header, and would need a filter of
-/// gigabytes.
-pub(crate) const RATES: RangeInclusive<u32> = 1_000..=768_000;
 
 impl Decoded {
     /// Whether the rate and the samples can be those of sound. Files of floats can hold anything: no

@@ -1,11 +1,16 @@
 //! Sample rate conversion by rubato's FFT resampler.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context, Result, bail};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, Sample};
 
 use super::Audio;
-use super::audio::RATES;
+
+/// What a sample rate can be in Hz; anything else is a damaged header, and would need a filter of
+/// gigabytes.
+pub(crate) const RATES: RangeInclusive<u32> = 1_000..=768_000;
 
 /// Converts to `sample_rate` Hz; audio that has it already is returned as it is.
 ///
