@@ -66,12 +66,26 @@ fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<()
     if differences.is_empty() {
         return Ok(());
     }
-    let mut message = format!("{} holds a run with another config", run.root().display());
+    let (of_inputs, others): (Vec<_>, Vec<_>) =
+        differences.iter().partition(|difference| difference.is_of_inputs());
+    // Where there are more items, there are more indices.
+    let other = match !of_inputs.is_empty() && others.iter().all(|it| it.key == "indices") {
+        true => "over other inputs",
+        false => "with another config",
+    };
+    let mut message = format!("{} holds a run {other}", run.root().display());
     let show = |value: &Option<serde_json::Value>| {
         value.as_ref().map_or_else(|| "not set".to_owned(), ToString::to_string)
     };
-    for Difference { key, ours, theirs } in &differences {
-        message += &format!("\n  {key}: {} before, {} now", show(theirs), show(ours));
+    for difference in &differences {
+        let Difference { key, ours, theirs } = difference;
+        message += &match (difference.is_of_inputs(), theirs, ours) {
+            // Checksums say no more.
+            (true, Some(serde_json::Value::String(_)), Some(serde_json::Value::String(_))) => {
+                format!("\n  {key}: it is not what it was before")
+            }
+            _ => format!("\n  {key}: {} before, {} now", show(theirs), show(ours)),
+        };
     }
     let ways = "`--restart` throws the old records away; \
                 `--set output_dir=ANOTHER` keeps them and starts a new run";

@@ -208,6 +208,13 @@ pub(crate) struct Difference {
     pub theirs: Option<Value>,
 }
 
+impl Difference {
+    /// Whether it is in what the results depend on besides the config.
+    pub(crate) fn is_of_inputs(&self) -> bool {
+        self.key.starts_with("inputs") || self.key == "num_items"
+    }
+}
+
 fn compare(key: &str, ours: &Value, theirs: &Value, differences: &mut Vec<Difference>) {
     let (Value::Object(a), Value::Object(b)) = (ours, theirs) else {
         if ours != theirs {

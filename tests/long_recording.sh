@@ -13,7 +13,7 @@ sox "${all[@]}" "${exp}/meeting.wav"
 echo "meeting ${exp}/meeting.wav" > "${exp}/wav.scp"
 for stage in vad asr; do
     espnet3-par run conf/long.yaml --stage "${stage}" --set "manifest=${exp}/wav.scp" \
-        --set "output_dir=${exp}/${stage}" --set "asr.vad=${exp}/vad/results.jsonl"
+        --set "exp_dir=${exp}"
 done
 python3 - "${exp}" <<'PYTHON'
 import json

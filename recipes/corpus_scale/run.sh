@@ -41,6 +41,11 @@ within() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 if within 1; then
     log "stage 1: sentences"
+    there=$(cat data/clean/text 2> /dev/null | wc -l)
+    if [ "${there}" != 0 ] && [ "${there}" != "${number}" ]; then
+        echo "run.sh: data and exp are of ${there} utterances; \`rm -r data exp\` first, or --number ${there}" >&2
+        exit 2
+    fi
     ../mini_an4/local/fetch.sh
     an4=../mini_an4/downloads
     local/sentences.py --number "${number}" "${an4}/an4/etc/an4.dic" data/clean

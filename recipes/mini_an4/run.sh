@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --stage) stage=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
         --stop_stage | --stop-stage) stop_stage=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
-        --conf) conf=$2; shift 2 ;;
+        --conf) conf=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
         --) shift; break ;;
         -h | --help) usage; exit 0 ;;
         *) echo "run.sh: unknown option $1; options for \`espnet3-par run\` come after --" >&2; exit 2 ;;

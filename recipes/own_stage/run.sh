@@ -6,9 +6,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 ../mini_an4/local/fetch.sh
-../mini_an4/local/prepare.py ../mini_an4/downloads/an4 ../mini_an4/data
-mkdir -p data
-cut -d ' ' -f 2- ../mini_an4/data/train/text | tr ' ' '\n' | sort -u > data/lexicon
+../mini_an4/local/prepare.py ../mini_an4/downloads/an4 data
+cut -d ' ' -f 2- data/train/text | tr ' ' '\n' | sort -u > data/lexicon
 
 # What is built here is shared with the checkout around it.
 cargo build --release --quiet --target-dir ../../target

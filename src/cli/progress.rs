@@ -55,7 +55,8 @@ impl Bar {
             return;
         }
         let settled = progress.done + progress.failed;
-        if self.before.is_none() && self.resumes && settled > 0 {
+        let begun = settled > 0 && settled < progress.total;
+        if self.before.is_none() && self.resumes && begun {
             self.say(&format!(
                 "{}: resuming, {settled} of {} items are there",
                 self.name, progress.total

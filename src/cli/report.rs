@@ -40,7 +40,12 @@ impl Report {
             State::SomeFailed => {
                 text += &self.failed_items();
                 text += &format!("\n{}", self.run.results().display());
-                text += "\nhint: `run --retry-failed` tries the failed ones again";
+                text += match self.status.items.done {
+                    0 => {
+                        "\nhint: every item failed; set right why, and `run --retry-failed` tries again"
+                    }
+                    _ => "\nhint: `run --retry-failed` tries the failed ones again",
+                };
             }
             State::Running | State::Queued => {}
             State::Stopped | State::Incomplete => {
@@ -57,7 +62,7 @@ impl Report {
                          `--retry-failed`"
                     }
                     _ if self.status.no_env() => "\nhint: set that right and run again",
-                    _ => "\nhint: the same command resumes",
+                    _ => "\nhint: the same command resumes, without `--restart`",
                 };
                 if !self.status.troubles().is_empty() {
                     text += &format!(

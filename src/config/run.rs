@@ -44,6 +44,9 @@ pub(super) fn stage(checker: &mut Checker<'_>, stages: &[Stage]) -> Option<Stage
                 return None;
             }
             let message = format!("no stage is given; there are {}", names(stages));
+            // A section of a stage's name says what is meant.
+            let section = |stage: &&Stage| checker.root.get(stage.name).is_some();
+            let first = stages.iter().find(section).map_or(first, |stage| stage.name);
             let hint = format!("add `stage: {first}`, or `--stage {first}`");
             let error = Diagnostic::error(message);
             checker.found.push(error.hint(near_key("stage", checker).unwrap_or(hint)));

@@ -1,5 +1,6 @@
 //! Manifests: which utterances there are. Kaldi's `wav.scp` (and `segments`), TSV, and JSON lines.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,6 +53,11 @@ pub(crate) struct Entry {
     /// What the utterance is cut from, where there are segments.
     pub recording: Option<String>,
     pub utterance: Result<Utterance>,
+}
+
+/// The manifest that is meant: of a Kaldi data directory its `wav.scp`.
+pub(crate) fn file(path: &Path) -> Cow<'_, Path> {
+    if path.is_dir() { Cow::Owned(path.join("wav.scp")) } else { Cow::Borrowed(path) }
 }
 
 /// Reads the manifest `path`. `*.jsonl` and `*.json` are JSON lines, `*.tsv` is a table, everything

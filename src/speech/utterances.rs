@@ -55,7 +55,7 @@ pub struct Utterances {
 
 impl Utterances {
     /// Lists the utterances, without touching their audio. `*.jsonl` and `*.json` are JSON lines,
-    /// `*.tsv` is a table, everything else is a `wav.scp`. A Kaldi `segments` file cuts recordings into
+    /// `*.tsv` is a table, everything else is a `wav.scp`, a folder the Kaldi data directory with one. A Kaldi `segments` file cuts recordings into
     /// utterances; without it the one beside a `wav.scp`, if any. The `channel` to take counts from 0;
     /// `None` is the mean of all.
     ///
@@ -94,7 +94,8 @@ impl Utterances {
         channel: Option<usize>,
         ids: Ids,
     ) -> Result<Self> {
-        let (utterances, inputs) = manifest::read(manifest, segments, ids)?;
+        let manifest = manifest::file(manifest);
+        let (utterances, inputs) = manifest::read(&manifest, segments, ids)?;
         let folder = manifest.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self { utterances, inputs, folder, channel })
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::collect::write_own;
 use crate::lines::read_text;
+use crate::speech::manifest;
 use crate::{Inputs, Record};
 
 /// What stands beside the manifest about its utterances.
@@ -25,6 +26,7 @@ pub(super) struct Beside {
 impl Beside {
     /// Reads those tables that are there.
     pub(super) fn read(manifest: &Path) -> Result<Self> {
+        let manifest = manifest::file(manifest);
         let mut inputs = Inputs::default();
         let mut table = |name: &str| -> Result<HashMap<String, String>> {
             let path = manifest.with_file_name(name);

@@ -15,7 +15,7 @@ use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::speech::audio::Span;
-use crate::speech::locate;
+use crate::speech::{locate, manifest};
 use crate::{CompleteRun, Env, InferenceProvider, Record, Runner};
 use check::look_at;
 use corpus::Corpus;
@@ -55,10 +55,7 @@ mod default {
 
 impl PrepareProvider {
     fn manifest(&self) -> PathBuf {
-        match self.manifest.is_dir() {
-            true => self.manifest.join("wav.scp"),
-            false => self.manifest.clone(),
-        }
+        manifest::file(&self.manifest).into_owned()
     }
 
     /// Where [`TABLES`] are, of a Kaldi data directory.

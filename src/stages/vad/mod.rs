@@ -75,7 +75,10 @@ impl VadProvider {
         let threshold = self.threshold;
         let neg_threshold = self.neg_threshold.unwrap_or((threshold - 0.15).max(0.01));
         if !(0.0..=1.0).contains(&threshold) || neg_threshold > threshold {
-            bail!("threshold {threshold} with neg_threshold {neg_threshold}");
+            bail!(
+                "threshold {threshold} with neg_threshold {neg_threshold}: probabilities, the second not \
+                 above the first"
+            );
         }
         Ok(Options {
             threshold,
