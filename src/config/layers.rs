@@ -84,6 +84,12 @@ impl Layers {
         self.place(path)?.0.file()
     }
 
+    /// Whether a file has this key at its top.
+    pub(super) fn in_a_file(&self, key: &str) -> bool {
+        let path = [key.to_owned()];
+        self.layers.iter().any(|layer| layer.file().is_some() && layer.root.find(&path).is_some())
+    }
+
     /// The scalars at `paths` that YAML 1.1 and 1.2 read differently.
     pub(super) fn doubts<'a>(&self, paths: impl Iterator<Item = &'a Path>) -> Vec<Diagnostic> {
         let doubt = |path: &Path| {

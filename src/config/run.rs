@@ -226,7 +226,9 @@ pub(super) fn near_misses(
         || keys::TOP.iter().copied().chain(["parallel"]).chain(stage.map(|stage| stage.name));
     for key in root.keys().map(String::as_str) {
         let known = ours().any(|our| our == key) || stages.iter().any(|stage| stage.name == key);
-        let given = |near: &&str| !root.contains_key(*near) && *near != "stage";
+        // In a file there may be keys of others beside ours; what is typed is meant to be read.
+        let typed = !checker.layers.in_a_file(key);
+        let given = |near: &&str| (typed || !root.contains_key(*near)) && *near != "stage";
         let near = match key {
             "n_workers" | "shards" | "shard_size" | "max_resubmits" => {
                 Some(format!("parallel.{key}"))
