@@ -55,9 +55,9 @@ pub struct Utterances {
 
 impl Utterances {
     /// Lists the utterances, without touching their audio. `*.jsonl` and `*.json` are JSON lines,
-    /// `*.tsv` is a table, everything else is a `wav.scp`, a folder the Kaldi data directory with one. A Kaldi `segments` file cuts recordings into
-    /// utterances; without it the one beside a `wav.scp`, if any. The `channel` to take counts from 0;
-    /// `None` is the mean of all.
+    /// `*.tsv` is a table, a folder is a Kaldi data directory, everything else is a `wav.scp`. A Kaldi
+    /// `segments` file cuts recordings into utterances; without it the one beside a `wav.scp`, if any.
+    /// The `channel` to take counts from 0; `None` is the mean of all.
     ///
     /// # Errors
     /// Names the file and line of the first thing wrong: a malformed line, a missing field, two
@@ -176,6 +176,17 @@ mod tests {
 
     use super::*;
     use crate::speech::testing::{sine, wav, write};
+
+    #[test]
+    fn a_data_directory_is_its_wav_scp() {
+        let (dir, _) = write("a.wav", &wav(&sine(440.0, 8000, 1.0), 8000, 1));
+        fs::write(dir.path().join("wav.scp"), "utt1 a.wav\n").expect("a file");
+        fs::write(dir.path().join("utt2dur"), "utt1 1\n").expect("a file");
+        let [folder, file] = [dir.path().to_owned(), dir.path().join("wav.scp")]
+            .map(|manifest| Utterances::read(&manifest, None, None).expect("a manifest"));
+        assert_eq!((folder.costs(), folder.inputs()), (Some(vec![1.0]), file.inputs()));
+        assert_eq!(folder.audio(0, 8000).expect("audio beside wav.scp").samples.len(), 8000);
+    }
 
     #[test]
     fn audio_is_found_beside_the_manifest_and_cut() {
