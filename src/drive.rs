@@ -67,7 +67,7 @@ fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<()
         return Ok(());
     }
     let (of_inputs, others): (Vec<_>, Vec<_>) =
-        differences.iter().partition(|difference| difference.is_of_inputs());
+        differences.iter().partition(|difference| difference.of_inputs);
     // Where there are more items, there are more indices.
     let other = match !of_inputs.is_empty() && others.iter().all(|it| it.key == "indices") {
         true => "over other inputs",
@@ -77,9 +77,8 @@ fn same_run(ours: &Fingerprint, theirs: &Fingerprint, run: &RunDir) -> Result<()
     let show = |value: &Option<serde_json::Value>| {
         value.as_ref().map_or_else(|| "not set".to_owned(), ToString::to_string)
     };
-    for difference in &differences {
-        let Difference { key, ours, theirs } = difference;
-        message += &match (difference.is_of_inputs(), theirs, ours) {
+    for Difference { key, ours, theirs, of_inputs } in &differences {
+        message += &match (of_inputs, theirs, ours) {
             // Checksums say no more.
             (true, Some(serde_json::Value::String(_)), Some(serde_json::Value::String(_))) => {
                 format!("\n  {key}: it is not what it was before")

@@ -90,9 +90,10 @@ impl<'a> Queue<'a> {
     /// With shards that are begun before all others, the heaviest first. They are dealt out to the workers
     /// like cards; a worker that gets none begins as ever.
     pub(crate) fn first_of_all(self, heavy: &[usize]) -> Self {
-        let dealt = heavy.len() > self.worker.rank as usize;
-        let cards = heavy.iter().copied().zip(0..).filter(|_| dealt);
-        Self { heavy: cards.collect(), ..self }
+        if heavy.len() <= self.worker.rank as usize {
+            return self;
+        }
+        Self { heavy: heavy.iter().copied().zip(0..).collect(), ..self }
     }
 
     /// Claims the next shard.

@@ -187,6 +187,9 @@ impl Fingerprint {
         let theirs = serde_json::to_value(other).unwrap_or_default();
         compare("", &ours, &theirs, &mut differences);
         for difference in &mut differences {
+            let key = difference.key.as_str();
+            difference.of_inputs =
+                key == "num_items" || key == "inputs" || key.starts_with("inputs.");
             // The user's words: the params are the stage's section.
             if let Some(rest) = difference.key.strip_prefix("params") {
                 // Or all of it, as far as it is not ours.
@@ -206,20 +209,15 @@ pub(crate) struct Difference {
     pub key: String,
     pub ours: Option<Value>,
     pub theirs: Option<Value>,
-}
-
-impl Difference {
-    /// Whether it is in what the results depend on besides the config.
-    pub(crate) fn is_of_inputs(&self) -> bool {
-        self.key.starts_with("inputs") || self.key == "num_items"
-    }
+    /// It is in what the results depend on besides the config.
+    pub of_inputs: bool,
 }
 
 fn compare(key: &str, ours: &Value, theirs: &Value, differences: &mut Vec<Difference>) {
     let (Value::Object(a), Value::Object(b)) = (ours, theirs) else {
         if ours != theirs {
             let (ours, theirs) = (Some(ours.clone()), Some(theirs.clone()));
-            differences.push(Difference { key: key.to_owned(), ours, theirs });
+            differences.push(Difference { key: key.to_owned(), ours, theirs, of_inputs: false });
         }
         return;
     };
@@ -231,7 +229,7 @@ fn compare(key: &str, ours: &Value, theirs: &Value, differences: &mut Vec<Differ
             (Some(a), Some(b)) => compare(&key, a, b, differences),
             (ours, theirs) => {
                 let (ours, theirs) = (ours.cloned(), theirs.cloned());
-                differences.push(Difference { key, ours, theirs });
+                differences.push(Difference { key, ours, theirs, of_inputs: false });
             }
         }
     }
@@ -276,5 +274,17 @@ mod tests {
         let keys: Vec<_> = ours.differences(&theirs).into_iter().map(|d| d.key).collect();
         assert_eq!(keys, ["vad.new", "vad.old", "vad.threshold"]);
         assert_eq!(ours.differences(&ours), []);
+    }
+
+    #[test]
+    fn a_parameter_of_that_name_is_no_input() {
+        let of = |folder: &str, sum: &str| Fingerprint {
+            stage: PYTHON.to_owned(),
+            inputs: json!({"manifest": sum}),
+            ..fingerprint(json!({"inputs": {"folder": folder}}))
+        };
+        let found = of("a", "1").differences(&of("b", "2"));
+        let found: Vec<_> = found.iter().map(|it| (it.key.as_str(), it.of_inputs)).collect();
+        assert_eq!(found, [("inputs.manifest", true), ("inputs.folder", false)]);
     }
 }
