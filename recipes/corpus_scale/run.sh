@@ -41,8 +41,9 @@ within() { [ "${stage}" -le "$1" ] && [ "${stop_stage}" -ge "$1" ]; }
 
 if within 1; then
     log "stage 1: sentences"
-    there=$(cat data/clean/text 2> /dev/null | wc -l)
-    if [ "${there}" != 0 ] && [ "${there}" != "${number}" ]; then
+    there=${number}
+    [ ! -e data/clean/text ] || there=$(wc -l < data/clean/text)
+    if [ "${there}" != "${number}" ]; then
         echo "run.sh: data and exp are of ${there} utterances; \`rm -r data exp\` first, or --number ${there}" >&2
         exit 2
     fi
